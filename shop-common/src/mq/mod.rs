@@ -2,6 +2,7 @@
 //!
 //! A message is a hint. Nothing here promises delivery: what a message owes also stands in a row with `due_ms`.
 
+mod check;
 pub mod memory;
 pub mod rocketmq;
 

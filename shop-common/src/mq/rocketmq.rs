@@ -1,1 +1,390 @@
-//! The RocketMQ adapter.
+//! The bus over RocketMQ: the only file that imports its client, and the place of every workaround it needs.
+//!
+//! The client runs on a runtime of its own; handlers run on the runtime [`RocketMqBus::connect`] was called on.
+//! Connecting needs no broker: publishing and subscribing answer `Unavailable` until there is one.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fmt::Display,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use futures::future::join_all;
+use rocketmq_client_rust::{
+    ClientConfig, ClientError, ClientResult, ClientRuntime, ClientRuntimeConfig, ConsumeConcurrentlyContext,
+    ConsumeConcurrentlyStatus, DefaultMQProducer, DefaultMQPushConsumer, MQPushConsumer, MessageListenerConcurrently,
+    SendResult, SendStatus,
+};
+use rocketmq_model::common::{
+    consumer::consume_from_where::ConsumeFromWhere,
+    message::{MessageConst, MessageTrait, message_ext::MessageExt, message_single::Message},
+};
+use rocketmq_observability::TelemetryRuntimeGuard;
+use rocketmq_protocol::{code::response_code::ResponseCode, protocol::heartbeat::message_model::MessageModel};
+use rocketmq_runtime::{RuntimeConfig, RuntimeOwner};
+use shop_proto::topic::Delivery;
+use tokio::runtime::Handle;
+
+use super::{BATCH, Bus, Handler, Incoming, Outgoing, PublishError, Subscription, check};
+
+/// Most messages sent as one batch.
+const SEND_BATCH: usize = 128;
+/// Most body bytes sent as one batch.
+const SEND_BATCH_BYTES: usize = 1024 * 1024;
+/// Listeners that may run at once, and that may wait. The client's own 4 and 16 drop broadcasts when handlers are slow.
+const LISTENERS: usize = 128;
+const LISTENERS_WAITING: usize = 8192;
+/// How long a listener may wait or run.
+const LISTENER_TIME: Duration = Duration::from_mins(10);
+/// Queues of a topic we create.
+const QUEUES: i32 = 4;
+/// The broker's template topic: creating a topic goes to every broker that has it.
+const TEMPLATE: &str = "TBW102";
+/// Seconds of the broker's delay levels 1 to 18. Exact delays are silently ignored by 4.9 brokers, so we use none.
+const LEVEL_SECONDS: [u64; 18] =
+    [1, 5, 10, 30, 60, 120, 180, 240, 300, 360, 420, 480, 540, 600, 1200, 1800, 3600, 7200];
+/// User property that carries the trace context.
+const TRACEPARENT: &str = "traceparent";
+
+/// How to reach RocketMQ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RocketMqConfig {
+    /// Name server, `host:port`; several separated by `;`.
+    pub name_server: String,
+    /// Where the offsets of broadcast consumers are kept; losing it replays the topic.
+    pub data_dir: PathBuf,
+    /// How long one send may take, its retries included.
+    pub send_timeout: Duration,
+    /// How long stopping waits for running handlers.
+    pub stop_timeout: Duration,
+    /// Deliveries after the first before a message is dead-lettered.
+    pub reconsume_max: i32,
+}
+
+impl RocketMqConfig {
+    /// The usual settings: 3 s to send, 10 s to stop, 16 retries.
+    pub fn new(name_server: impl Into<String>, data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            name_server: name_server.into(),
+            data_dir: data_dir.into(),
+            send_timeout: Duration::from_secs(3),
+            stop_timeout: Duration::from_secs(10),
+            reconsume_max: 16,
+        }
+    }
+}
+
+/// The bus over RocketMQ.
+pub struct RocketMqBus {
+    config: RocketMqConfig,
+    handlers: Handle,
+    consumers: tokio::sync::Mutex<Vec<DefaultMQPushConsumer>>,
+    producer: DefaultMQProducer,
+    /// Topics known to exist.
+    topics: Mutex<HashSet<String>>,
+    client: Arc<ClientRuntime>,
+    /// Last, so that it is dropped last; `None` after shutdown.
+    owner: Mutex<Option<RuntimeOwner>>,
+}
+
+impl RocketMqBus {
+    /// Starts the client. Reaches for no broker yet. Must be called on the runtime that is to run the handlers.
+    ///
+    /// # Errors
+    /// [`PublishError::Unavailable`] when the client cannot start, [`PublishError::Rejected`] for a `data_dir` that is not UTF-8.
+    pub async fn connect(config: RocketMqConfig) -> Result<Arc<Self>, PublishError> {
+        let data_dir = std::path::absolute(&config.data_dir).map_err(unavailable)?;
+        let config = RocketMqConfig { data_dir, ..config };
+        let owner = runtime()?;
+        let scope = owner.root_context().component("client");
+        let limits = ClientRuntimeConfig { shutdown_timeout: config.stop_timeout, ..ClientRuntimeConfig::default() };
+        let client =
+            ClientRuntime::try_new(scope, limits, TelemetryRuntimeGuard::noop().handle()).map_err(unavailable)?;
+        let mut producer = DefaultMQProducer::builder(client.clone())
+            .producer_group("shop_producer_group")
+            .name_server_addr(config.name_server.as_str())
+            .send_msg_timeout(u32::try_from(config.send_timeout.as_millis()).unwrap_or(u32::MAX))
+            .build();
+        Box::pin(producer.start()).await.map_err(unavailable)?;
+        Ok(Arc::new(Self {
+            config,
+            handlers: Handle::current(),
+            consumers: tokio::sync::Mutex::default(),
+            producer,
+            topics: Mutex::default(),
+            client,
+            owner: Mutex::new(Some(owner)),
+        }))
+    }
+
+    /// Creates `topic` unless it has a route. Sending or subscribing to one that does not exist costs up to 30 s until
+    /// the client looks again; creating one that exists would overrule the operator's number of queues.
+    async fn ensure_topic(&self, topic: &str) -> Result<(), PublishError> {
+        if self.topics.lock().unwrap_or_else(PoisonError::into_inner).contains(topic) {
+            return Ok(());
+        }
+        let mut producer = self.producer.clone();
+        if Box::pin(producer.fetch_publish_message_queues(topic)).await.is_err() {
+            Box::pin(producer.create_topic(TEMPLATE, topic, QUEUES, HashMap::new())).await.map_err(unavailable)?;
+        }
+        self.topics.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned());
+        Ok(())
+    }
+
+    /// Sends the messages of one topic in their order. The first that finds the broker away ends it for the rest: each
+    /// further try would cost another timeout.
+    async fn send_topic(&self, topic: &str, messages: Vec<Outgoing>) -> Vec<Result<(), PublishError>> {
+        let mut verdicts = Vec::with_capacity(messages.len());
+        let mut away = self.ensure_topic(topic).await.err();
+        for unit in units(&messages) {
+            let mut verdict = match &away {
+                Some(error) => Err(error.clone()),
+                None => self.send(unit).await,
+            };
+            if let (Err(PublishError::Rejected(_)), [_, _, ..]) = (&verdict, unit) {
+                // The broker refused all for one: each must get its own verdict, or that one blocks the others for ever.
+                for message in unit {
+                    verdict = self.send(std::slice::from_ref(message)).await;
+                    verdicts.push(verdict.clone());
+                }
+            } else {
+                verdicts.extend(std::iter::repeat_n(verdict.clone(), unit.len()));
+            }
+            if let Err(error @ PublishError::Unavailable(_)) = verdict {
+                away = Some(error);
+            }
+        }
+        verdicts
+    }
+
+    /// Sends one unit: one message, or several without delay as a batch.
+    async fn send(&self, unit: &[Outgoing]) -> Result<(), PublishError> {
+        let mut records = unit.iter().map(record).collect::<Result<Vec<_>, _>>()?;
+        let sent = match (records.pop(), records.is_empty()) {
+            (Some(record), true) => Box::pin(self.producer.send(record)).await,
+            (Some(record), false) => {
+                records.push(record);
+                Box::pin(self.producer.send_batch(records)).await.map(Some)
+            }
+            (None, _) => return Ok(()),
+        };
+        accepted(sent)
+    }
+
+    fn consumer(&self, subscription: &Subscription) -> DefaultMQPushConsumer {
+        let (model, client) = match subscription.delivery {
+            Delivery::Clustering => (MessageModel::Clustering, self.member(&subscription.instance)),
+            Delivery::Broadcasting => (MessageModel::Broadcasting, self.broadcast_member(&subscription.instance)),
+        };
+        DefaultMQPushConsumer::builder(self.client.clone())
+            .client_config(client)
+            // After the client's configuration, which would overwrite it.
+            .name_server_addr(self.config.name_server.as_str())
+            .consumer_group(subscription.group.as_str())
+            .message_model(model)
+            .consume_from_where(ConsumeFromWhere::ConsumeFromFirstOffset)
+            .consume_message_batch_max_size(u32::try_from(BATCH).unwrap_or(1))
+            .max_reconsume_times(self.config.reconsume_max)
+            // The default waits for no running handler: its messages would come again.
+            .await_termination_millis_when_shutdown(
+                u64::try_from(self.config.stop_timeout.as_millis()).unwrap_or(u64::MAX),
+            )
+            .build()
+    }
+
+    fn member(&self, instance: &str) -> ClientConfig {
+        let mut client = ClientConfig::default();
+        client.set_instance_name(instance.into());
+        client
+    }
+
+    /// A member whose id `<address>@<instance>` is an absolute path: the client keeps its offsets in
+    /// `$HOME/.rocketmq_offsets` joined with the id, and joining an absolute path yields that path.
+    fn broadcast_member(&self, instance: &str) -> ClientConfig {
+        let mut client = self.member(instance);
+        let address = client.get_client_ip().map(ToString::to_string).unwrap_or_default();
+        let place = self.config.data_dir.join("broadcast").join(address);
+        client.set_client_ip(place.to_string_lossy().as_ref().into());
+        client
+    }
+
+    /// Creates the directory of the offsets: the client does not, and forgets them.
+    async fn create_offsets_dir(&self, subscription: &Subscription) -> Result<(), PublishError> {
+        let member = self.broadcast_member(&subscription.instance).build_mq_client_id();
+        tokio::fs::create_dir_all(PathBuf::from(member).join(&subscription.group)).await.map_err(unavailable)
+    }
+}
+
+#[async_trait]
+impl Bus for RocketMqBus {
+    async fn publish(&self, messages: Vec<Outgoing>) -> Vec<Result<(), PublishError>> {
+        let mut verdicts = Vec::with_capacity(messages.len());
+        let mut topics: BTreeMap<String, (Vec<usize>, Vec<Outgoing>)> = BTreeMap::new();
+        for (index, message) in messages.into_iter().enumerate() {
+            match check::message(&message) {
+                Ok(()) => {
+                    let (indexes, messages) = topics.entry(message.topic.clone()).or_default();
+                    indexes.push(index);
+                    messages.push(message);
+                }
+                Err(rejected) => verdicts.push((index, Err(rejected))),
+            }
+        }
+        let sends = topics.into_iter().map(|(topic, (indexes, messages))| async move {
+            indexes.into_iter().zip(self.send_topic(&topic, messages).await)
+        });
+        verdicts.extend(join_all(sends).await.into_iter().flatten());
+        verdicts.sort_by_key(|(index, _)| *index);
+        verdicts.into_iter().map(|(_, verdict)| verdict).collect()
+    }
+
+    async fn subscribe(&self, subscription: Subscription, handler: Handler) -> Result<(), PublishError> {
+        check::subscription(&subscription)?;
+        self.ensure_topic(&subscription.topic).await?;
+        if subscription.delivery == Delivery::Broadcasting {
+            self.create_offsets_dir(&subscription).await?;
+        }
+        let mut consumer = self.consumer(&subscription);
+        // No blanks: "a || b" makes the client hash the blanks too, and nothing ever matches.
+        let tags = if subscription.tags.is_empty() { "*".to_owned() } else { subscription.tags.join("||") };
+        Box::pin(consumer.subscribe(subscription.topic.as_str(), tags)).await.map_err(unavailable)?;
+        consumer.register_message_listener_concurrently(listener(self.handlers.clone(), subscription.group, handler));
+        let started = Box::pin(consumer.start()).await;
+        if started.is_err() {
+            Box::pin(consumer.shutdown()).await;
+        } else {
+            self.consumers.lock().await.push(consumer);
+        }
+        started.map_err(unavailable)
+    }
+
+    async fn stop_consumers(&self) {
+        let consumers = std::mem::take(&mut *self.consumers.lock().await);
+        join_all(consumers.into_iter().map(|mut consumer| Box::pin(async move { consumer.shutdown().await }))).await;
+    }
+
+    async fn shutdown(&self) {
+        let owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(owner) = owner else { return };
+        self.stop_consumers().await;
+        Box::pin(self.producer.clone().shutdown()).await;
+        Box::pin(self.client.shutdown()).await;
+        owner.shutdown_tasks().await;
+        owner.shutdown_background();
+    }
+}
+
+/// The client's runtime, with room on the lane its listeners run on.
+fn runtime() -> Result<RuntimeOwner, PublishError> {
+    let mut config = RuntimeConfig { thread_name: "shop-mq".to_owned(), ..RuntimeConfig::default() };
+    config.max_blocking_threads = 2 * LISTENERS;
+    let lane = &mut config.blocking_lane_policies.metadata_io;
+    lane.max_concurrency = LISTENERS;
+    lane.max_queue_depth = LISTENERS_WAITING;
+    lane.queue_timeout = LISTENER_TIME;
+    lane.task_timeout = LISTENER_TIME;
+    let plan = RuntimeOwner::plan(config).map_err(|error| PublishError::Unavailable(format!("{error:?}")))?;
+    plan.build().map_err(unavailable)
+}
+
+/// Runs `handler` on `runtime` from the client's own blocking thread.
+fn listener(runtime: Handle, group: String, handler: Handler) -> impl MessageListenerConcurrently + 'static {
+    move |messages: &[&MessageExt], _: &ConsumeConcurrentlyContext| {
+        let batch = messages.iter().copied().map(incoming).collect();
+        Ok(match runtime.block_on(handler(batch)) {
+            Ok(()) => ConsumeConcurrentlyStatus::ConsumeSuccess,
+            Err(error) => {
+                tracing::warn!(msg.group = group, %error, "messages not handled: {} of {group}", messages.len());
+                ConsumeConcurrentlyStatus::ReconsumeLater
+            }
+        })
+    }
+}
+
+fn incoming(message: &MessageExt) -> Incoming {
+    let property = |name: &str| message.property(&name.into()).map(|value| value.to_string()).unwrap_or_default();
+    let unique = property(MessageConst::PROPERTY_UNIQ_CLIENT_MESSAGE_ID_KEYIDX);
+    Incoming {
+        msg_id: if unique.is_empty() { message.msg_id().to_string() } else { unique },
+        topic: message.topic().to_string(),
+        tag: property(MessageConst::PROPERTY_TAGS),
+        key: property(MessageConst::PROPERTY_KEYS),
+        body: message.body().map(Vec::from).unwrap_or_default(),
+        traceparent: property(TRACEPARENT),
+        attempt: u32::try_from(message.reconsume_times()).unwrap_or(0).saturating_add(1),
+    }
+}
+
+fn record(message: &Outgoing) -> Result<Message, PublishError> {
+    let mut record = Message::builder().topic(message.topic.as_str()).body_slice(message.body.as_bytes());
+    if !message.tag.is_empty() {
+        record = record.tags(message.tag.as_str());
+    }
+    if !message.key.is_empty() {
+        record = record.key(message.key.as_str());
+    }
+    if let Some(level) = message.delay.and_then(delay_level) {
+        record = record.delay_level(level);
+    }
+    if !message.traceparent.is_empty() {
+        record = record.raw_property(TRACEPARENT, message.traceparent.as_str()).map_err(rejected)?;
+    }
+    record.build().map_err(rejected)
+}
+
+/// The first level that is not shorter; none for no delay.
+fn delay_level(delay: Duration) -> Option<i32> {
+    if delay.is_zero() {
+        return None;
+    }
+    let level = LEVEL_SECONDS.iter().position(|seconds| Duration::from_secs(*seconds) >= delay)?;
+    i32::try_from(level + 1).ok()
+}
+
+/// Cuts the messages of a topic into what goes at once: a delayed or large one alone, the others in bounded batches.
+fn units(messages: &[Outgoing]) -> Vec<&[Outgoing]> {
+    let mut units = Vec::new();
+    let mut rest = messages;
+    while !rest.is_empty() {
+        let (unit, tail) = rest.split_at(batch_len(rest).max(1));
+        units.push(unit);
+        rest = tail;
+    }
+    units
+}
+
+fn batch_len(messages: &[Outgoing]) -> usize {
+    let mut bytes = 0;
+    let fits = |message: &&Outgoing| {
+        bytes += message.body.len();
+        message.delay.is_none_or(|delay| delay.is_zero()) && bytes <= SEND_BATCH_BYTES
+    };
+    messages.iter().take(SEND_BATCH).take_while(fits).count()
+}
+
+fn accepted(sent: ClientResult<Option<SendResult>>) -> Result<(), PublishError> {
+    match sent {
+        Ok(Some(result)) if result.send_status == SendStatus::SendOk => Ok(()),
+        Ok(result) => Err(PublishError::Unavailable(format!("{:?}", result.map(|result| result.send_status)))),
+        Err(error) => Err(refused(&error)),
+    }
+}
+
+/// Only the broker's "message illegal" is about the message itself.
+fn refused(error: &ClientError) -> PublishError {
+    match error.broker_response_code().map(ResponseCode::from) {
+        Some(ResponseCode::MessageIllegal) => rejected(error),
+        _ => unavailable(error),
+    }
+}
+
+fn rejected(error: impl Display) -> PublishError {
+    PublishError::Rejected(error.to_string())
+}
+
+fn unavailable(error: impl Display) -> PublishError {
+    PublishError::Unavailable(error.to_string())
+}

@@ -1,0 +1,285 @@
+//! The Batcher: what queued up while the last batch ran goes together in the next one. Nobody waits for a batch to fill.
+//!
+//! One type coalesces local transactions, calls to another process and sends to the broker. It alone retries: a batch
+//! that rolls back is run once more as a whole (another writer was faster), then each command alone in queue order, so
+//! that one poisonous command never fails its neighbours.
+
+use std::{collections::VecDeque, future::Future, mem, sync::Arc, time::Duration};
+
+use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+use tokio::{
+    sync::{Semaphore, mpsc, oneshot},
+    time::{Instant, timeout, timeout_at},
+};
+
+use crate::{
+    code::ShopCode,
+    db::{Db, Failure, Tx},
+    error::ShopError,
+    time::{Clock, Millis},
+};
+
+/// Why there is no outcome.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotDone {
+    /// The queue was full: certainly not run.
+    #[error("the queue is full")]
+    Busy,
+    /// The deadline passed in the queue: certainly not run.
+    #[error("the deadline passed in the queue")]
+    Expired,
+    /// May or may not have run: ask again under the same id.
+    #[error("{0}")]
+    Unknown(Arc<str>),
+}
+
+/// How much a command weighs in a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Weight {
+    /// Rows it touches.
+    pub rows: usize,
+    /// Bytes it carries.
+    pub bytes: usize,
+}
+
+/// What a [`Batcher`] takes.
+pub trait Command: Clone + Send + Sync + 'static {
+    /// Its weight; a few rows and no blob unless said otherwise.
+    fn weight(&self) -> Weight {
+        Weight { rows: 4, bytes: 256 }
+    }
+}
+
+/// The limits of one [`Batcher`].
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Commands that may wait; one more is refused as busy.
+    pub queue: usize,
+    /// Commands of one batch.
+    pub commands: usize,
+    /// Rows of one batch (SQLite takes 32,766 variables).
+    pub rows: usize,
+    /// Bytes of one batch.
+    pub bytes: usize,
+    /// Longest time one batch may run, in milliseconds.
+    pub body_ms: u64,
+    /// Batches that may run at once: 1 for transactions, more for calls.
+    pub in_flight: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { queue: 4096, commands: 256, rows: 2000, bytes: 1 << 20, body_ms: 10_000, in_flight: 1 }
+    }
+}
+
+struct Job<C, O> {
+    command: C,
+    deadline: Option<Instant>,
+    reply: oneshot::Sender<Result<O, NotDone>>,
+}
+
+/// Runs commands in batches; clones share one queue. Its worker ends when all clones are gone and the queue is empty.
+#[derive(Debug)]
+pub struct Batcher<C, O>(mpsc::Sender<Job<C, O>>);
+
+impl<C, O> Clone for Batcher<C, O> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<C: Command, O: Send + 'static> Batcher<C, O> {
+    /// A batcher whose batches are run by `body`: one outcome for each command, in their order.
+    pub fn new<F, Fut>(limits: Limits, body: F) -> Self
+    where
+        F: Fn(Arc<[C]>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Vec<O>, Failure>> + Send + 'static,
+    {
+        let (queue, jobs) = mpsc::channel(limits.queue);
+        tokio::spawn(work(jobs, limits, Arc::new(body)));
+        Self(queue)
+    }
+
+    /// A batcher whose batches are one local transaction each.
+    pub fn of_transactions<F>(db: Db, clock: Clock, limits: Limits, body: F) -> Self
+    where
+        F: for<'a> Fn(&'a Tx, &'a [C], Millis) -> BoxFuture<'a, Result<Vec<O>, Failure>>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+    {
+        Self::new(limits, move |commands| {
+            let (db, now, body) = (db.clone(), clock.now(), body.clone());
+            async move { db.write_tx(async |tx| body(tx, &commands, now).await).await }
+        })
+    }
+
+    /// Runs one command; its outcome is durable. Dropping this future leaves the command in.
+    ///
+    /// # Errors
+    /// See [`NotDone`]; a `deadline` of `None` never passes.
+    pub async fn run(&self, command: C, deadline: Option<Instant>) -> Result<O, NotDone> {
+        let (reply, answer) = oneshot::channel();
+        self.0.try_send(Job { command, deadline, reply }).map_err(|_| NotDone::Busy)?;
+        let answer = match deadline {
+            Some(deadline) => timeout_at(deadline, answer).await.map_err(|_| NotDone::Unknown("deadline".into()))?,
+            None => answer.await,
+        };
+        answer.unwrap_or_else(|_| Err(NotDone::Unknown("stopping".into())))
+    }
+
+    /// Runs many commands, each on its own terms; answers in their order.
+    pub async fn run_all(&self, commands: impl IntoIterator<Item = (C, Option<Instant>)>) -> Vec<Result<O, NotDone>> {
+        futures::future::join_all(commands.into_iter().map(|(command, deadline)| self.run(command, deadline))).await
+    }
+}
+
+impl From<NotDone> for ShopError {
+    fn from(not_done: NotDone) -> Self {
+        match not_done {
+            NotDone::Busy | NotDone::Expired => ShopCode::Busy.into(),
+            NotDone::Unknown(_) => ShopCode::Unknown.into(),
+        }
+    }
+}
+
+async fn work<C, O, F, Fut>(mut jobs: mpsc::Receiver<Job<C, O>>, limits: Limits, body: Arc<F>)
+where
+    C: Command,
+    O: Send + 'static,
+    F: Fn(Arc<[C]>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Vec<O>, Failure>> + Send + 'static,
+{
+    let slots = Arc::new(Semaphore::new(limits.in_flight.max(1)));
+    let mut waiting = VecDeque::new();
+    let mut received = Vec::with_capacity(limits.commands);
+    loop {
+        // The slot first: what arrives while all slots are busy shares the next batch.
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+        if waiting.is_empty() && jobs.recv_many(&mut received, limits.commands).await == 0 {
+            return;
+        }
+        waiting.extend(received.drain(..));
+        let batch = next_batch(&mut waiting, limits);
+        let body = Arc::clone(&body);
+        let run = async move {
+            run_batch(batch, body.as_ref(), Duration::from_millis(limits.body_ms)).await;
+            drop(slot);
+        };
+        if limits.in_flight > 1 {
+            tokio::spawn(run);
+        } else {
+            run.await;
+        }
+    }
+}
+
+/// Takes from the front what fits the limits; always at least one. Drops what has expired.
+fn next_batch<C: Command, O>(waiting: &mut VecDeque<Job<C, O>>, limits: Limits) -> Vec<Job<C, O>> {
+    let now = Instant::now();
+    let (mut rows, mut bytes, mut batch) = (0_usize, 0_usize, Vec::new());
+    while let Some(job) = waiting.pop_front() {
+        if job.deadline.is_some_and(|deadline| deadline <= now) {
+            answer(job.reply, Err(NotDone::Expired));
+            continue;
+        }
+        let weight = job.command.weight();
+        rows = rows.saturating_add(weight.rows);
+        bytes = bytes.saturating_add(weight.bytes);
+        if !batch.is_empty() && (rows > limits.rows || bytes > limits.bytes || batch.len() >= limits.commands) {
+            waiting.push_front(job);
+            break;
+        }
+        batch.push(job);
+    }
+    batch
+}
+
+async fn run_batch<C, O, F, Fut>(batch: Vec<Job<C, O>>, body: &F, limit: Duration)
+where
+    C: Command,
+    O: Send + 'static,
+    F: Fn(Arc<[C]>) -> Fut,
+    Fut: Future<Output = Result<Vec<O>, Failure>> + Send + 'static,
+{
+    if batch.is_empty() {
+        return;
+    }
+    let commands: Arc<[C]> = batch.iter().map(|job| job.command.clone()).collect();
+    let mut done = attempt(body, Arc::clone(&commands), limit).await;
+    if matches!(done, Err(Failure::Rollback(_))) {
+        done = attempt(body, commands, limit).await;
+    }
+    match done {
+        Ok(outcomes) => batch.into_iter().zip(outcomes).for_each(|(job, outcome)| answer(job.reply, Ok(outcome))),
+        Err(failure) => {
+            tracing::warn!(%failure, commands = batch.len(), "batch failed");
+            run_alone(batch, failure, body, limit).await;
+        }
+    }
+}
+
+/// Each alone, in queue order: the one that spoils the batch fails alone. A database that is away is not asked again.
+async fn run_alone<C, O, F, Fut>(batch: Vec<Job<C, O>>, failure: Failure, body: &F, limit: Duration)
+where
+    C: Command,
+    O: Send + 'static,
+    F: Fn(Arc<[C]>) -> Fut,
+    Fut: Future<Output = Result<Vec<O>, Failure>> + Send + 'static,
+{
+    let (mut away, alone) = match failure {
+        Failure::Down(why) => (Some(why), false),
+        Failure::Rollback(why) => ((batch.len() == 1).then_some(why), batch.len() > 1),
+    };
+    for job in batch {
+        let outcome = match &away {
+            Some(why) => Err(NotDone::Unknown(Arc::clone(why))),
+            None if job.deadline.is_some_and(|deadline| deadline <= Instant::now()) => Err(NotDone::Expired),
+            None => match attempt(body, [job.command].into(), limit).await {
+                Ok(mut outcomes) => outcomes.pop().ok_or_else(|| NotDone::Unknown("no outcome".into())),
+                Err(Failure::Rollback(why)) => {
+                    tracing::error!(%why, alone, "command failed alone");
+                    Err(NotDone::Unknown(why))
+                }
+                Err(Failure::Down(why)) => {
+                    away = Some(Arc::clone(&why));
+                    Err(NotDone::Unknown(why))
+                }
+            },
+        };
+        answer(job.reply, outcome);
+    }
+}
+
+/// In a task of its own, so that a panic ends there.
+async fn attempt<C, O, F, Fut>(body: &F, commands: Arc<[C]>, limit: Duration) -> Result<Vec<O>, Failure>
+where
+    O: Send + 'static,
+    F: Fn(Arc<[C]>) -> Fut,
+    Fut: Future<Output = Result<Vec<O>, Failure>> + Send + 'static,
+{
+    let expected = commands.len();
+    let task = tokio::spawn(body(commands));
+    let abort = task.abort_handle();
+    match timeout(limit, task).await {
+        Ok(Ok(Ok(outcomes))) if outcomes.len() == expected => Ok(outcomes),
+        Ok(Ok(Ok(outcomes))) => {
+            Err(Failure::Rollback(format!("{} outcomes for {expected} commands", outcomes.len()).into()))
+        }
+        Ok(Ok(Err(failure))) => Err(failure),
+        Ok(Err(panic)) => Err(Failure::Rollback(panic.to_string().into())),
+        Err(_) => {
+            abort.abort();
+            Err(Failure::Down("the body took too long".into()))
+        }
+    }
+}
+
+/// The caller may have gone; the command has run all the same.
+fn answer<O>(reply: oneshot::Sender<Result<O, NotDone>>, outcome: Result<O, NotDone>) {
+    mem::drop(reply.send(outcome));
+}

@@ -1,0 +1,204 @@
+//! The database of a service. [`Db::write_tx`] is the only place of the whole shop that begins a transaction.
+//!
+//! SQLite (one file per service) and MySQL (one schema per service) run the same SQL text. Writers of one SQLite file
+//! queue up for a pool of one connection: fair, and no two of them ever meet in SQLite's busy handler, which polls
+//! without a queue. Reads have connections of their own.
+
+use std::{sync::Arc, time::Duration};
+
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr,
+    RuntimeErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::config::Secret;
+
+/// An open transaction; whoever asks for one cannot be called outside of it.
+pub type Tx = DatabaseTransaction;
+
+/// Why a transaction did not commit.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Failure {
+    /// The database said no (constraint, deadlock, a guard that no longer held): load again and decide again.
+    #[error("rolled back: {0}")]
+    Rollback(Arc<str>),
+    /// The database is away or its answer was lost: whether it was committed is not known.
+    #[error("database away: {0}")]
+    Down(Arc<str>),
+}
+
+/// Result of whatever touches the database.
+pub type Result<T, E = Failure> = std::result::Result<T, E>;
+
+/// Where a service keeps its rows.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseConfig {
+    /// `sqlite://<file>` or `mysql://<user>:<password>@<host>/<schema>`.
+    pub url: Secret,
+    /// Connections for reading on SQLite (writing has one more), for everything on MySQL.
+    pub max_connections: u32,
+}
+
+/// The database of one service.
+#[derive(Clone, Debug)]
+pub struct Db {
+    write: DatabaseConnection,
+    read: DatabaseConnection,
+}
+
+impl Failure {
+    /// What was decided under the lock no longer held when it was written: `what` names the rows.
+    pub fn guard(what: &str) -> Self {
+        Self::Rollback(format!("guard on {what} did not hold").into())
+    }
+}
+
+impl Db {
+    /// Connects; creates a SQLite file that is not there.
+    ///
+    /// # Errors
+    /// The database is away, or a MySQL schema is not `utf8mb4_bin` or not READ COMMITTED.
+    pub async fn connect(config: &DatabaseConfig) -> Result<Self> {
+        let url = config.url.reveal();
+        if url.starts_with("sqlite:") {
+            let read = Database::connect(sqlite(url, config.max_connections)).await?;
+            let write = Database::connect(sqlite(url, 1)).await?;
+            return Ok(Self { write, read });
+        }
+        let both = Database::connect(mysql(url, config.max_connections)).await?;
+        check_mysql(&both).await?;
+        Ok(Self { write: both.clone(), read: both })
+    }
+
+    /// For reading outside of transactions.
+    pub const fn read(&self) -> &DatabaseConnection {
+        &self.read
+    }
+
+    /// For migrations, which bring their own transactions.
+    pub(crate) const fn writer(&self) -> &DatabaseConnection {
+        &self.write
+    }
+
+    /// Runs `body` in one transaction, once. An error of the body rolls back.
+    ///
+    /// # Errors
+    /// The body's; [`Failure::Down`] also when the answer to COMMIT was lost.
+    pub async fn write_tx<T>(&self, body: impl AsyncFnOnce(&Tx) -> Result<T>) -> Result<T> {
+        let tx = self.begin().await?;
+        match body(&tx).await {
+            Ok(value) => tx.commit().await.map(|()| value).map_err(Failure::from),
+            Err(failure) => {
+                if let Err(error) = tx.rollback().await {
+                    tracing::warn!(%error, "rollback failed; the connection is dropped");
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one place that begins a transaction")]
+    async fn begin(&self) -> Result<Tx> {
+        // Deferred transactions that read and then write die of SQLITE_BUSY however long they wait.
+        let sqlite_transaction_mode = Some(SqliteTransactionMode::Immediate);
+        Ok(self.write.begin_with_options(TransactionOptions { sqlite_transaction_mode, ..Default::default() }).await?)
+    }
+
+    /// Gives all connections back.
+    pub async fn close(self) {
+        for connection in [self.write, self.read] {
+            if let Err(error) = connection.close().await {
+                tracing::warn!(%error, "closing a database connection failed");
+            }
+        }
+    }
+}
+
+impl From<DbErr> for Failure {
+    /// Sorts driver errors once: what the database itself answered is a rollback, everything else means it is away.
+    fn from(error: DbErr) -> Self {
+        let text: Arc<str> = error.to_string().into();
+        let runtime = match &error {
+            DbErr::Exec(runtime) | DbErr::Query(runtime) => runtime,
+            DbErr::Conn(_) | DbErr::ConnectionAcquire(_) => return Self::Down(text),
+            _ => return Self::Rollback(text),
+        };
+        let RuntimeErr::SqlxError(driver) = runtime else { return Self::Down(text) };
+        match driver.as_database_error() {
+            Some(answer) if !is_away(answer.code().as_deref(), error_number(answer)) => Self::Rollback(text),
+            _ => Self::Down(text),
+        }
+    }
+}
+
+/// SQLite 8 read-only, 10 I/O, 13 full, 14 cannot open; MySQL 1040 too many connections, 1053 shutting down.
+fn is_away(code: Option<&str>, mysql: Option<u16>) -> bool {
+    if mysql.is_some() {
+        return matches!(mysql, Some(1040 | 1053));
+    }
+    let primary = code.and_then(|code| code.parse::<u32>().ok()).map(|code| code & 0xff);
+    matches!(primary, Some(8 | 10 | 13 | 14))
+}
+
+fn error_number(answer: &dyn sqlx::error::DatabaseError) -> Option<u16> {
+    answer.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>().map(sqlx::mysql::MySqlDatabaseError::number)
+}
+
+fn options(url: &str, max_connections: u32) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(max_connections)
+        .min_connections(1)
+        .acquire_timeout(Duration::from_secs(10))
+        .test_before_acquire(false)
+        .sqlx_logging(false);
+    options
+}
+
+fn sqlite(url: &str, max_connections: u32) -> ConnectOptions {
+    use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+    let mut options = options(url, max_connections);
+    options.idle_timeout(None).max_lifetime(None).map_sqlx_sqlite_opts(|sqlite| {
+        sqlite
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(Duration::from_secs(10))
+            .statement_cache_capacity(500)
+    });
+    options
+}
+
+fn mysql(url: &str, max_connections: u32) -> ConnectOptions {
+    let mut options = options(url, max_connections);
+    options.map_sqlx_mysql_opts(|mysql| mysql.collation("utf8mb4_bin").statement_cache_capacity(500));
+    options.map_sqlx_mysql_pool_opts(|pool| {
+        pool.after_connect(|connection, _| {
+            Box::pin(async move {
+                sqlx::Executor::execute(connection, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED").await?;
+                Ok(())
+            })
+        })
+    });
+    options
+}
+
+async fn check_mysql(db: &DatabaseConnection) -> Result<()> {
+    let ask = |sql: &str, column: &'static str| {
+        let statement = Statement::from_string(DatabaseBackend::MySql, sql);
+        async move {
+            let row = db.query_one_raw(statement).await?;
+            row.map(|row| row.try_get::<String>("", column)).transpose().map(Option::unwrap_or_default)
+        }
+    };
+    let isolation =
+        ask("SHOW VARIABLES WHERE Variable_name IN ('tx_isolation', 'transaction_isolation')", "Value").await?;
+    let collation = ask("SHOW VARIABLES LIKE 'collation_database'", "Value").await?;
+    if isolation != "READ-COMMITTED" || collation != "utf8mb4_bin" {
+        let found = format!("the schema must be utf8mb4_bin and READ COMMITTED, not {collation} and {isolation}");
+        return Err(Failure::Down(found.into()));
+    }
+    Ok(())
+}

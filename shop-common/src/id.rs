@@ -1,0 +1,215 @@
+//! Ids: one newtype per thing, and the snowflake generator behind a guard.
+
+use std::{
+    fmt,
+    sync::{Mutex, PoisonError},
+    time::{Duration, UNIX_EPOCH},
+};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use snowflake::SnowflakeIdGenerator;
+
+use crate::{code::ShopCode, error::ShopError};
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(i64);
+
+        impl $name {
+            /// The id of this number.
+            pub const fn new(id: i64) -> Self {
+                Self(id)
+            }
+
+            /// Its number.
+            pub const fn get(self) -> i64 {
+                self.0
+            }
+
+            /// The id a client sent as `field`.
+            ///
+            /// # Errors
+            /// `SHOP_REQUEST_PARAMETER_VALID` unless it is > 0.
+            pub fn parse(id: i64, field: &'static str) -> Result<Self, ShopError> {
+                if id > 0 { Ok(Self(id)) } else { Err(ShopError::invalid(field, "an id is greater than zero")) }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        /// As a string: JavaScript rounds integers above 2^53.
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(&self.0)
+            }
+        }
+
+        /// From a string or an integer, never through a float.
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_any(IdVisitor).map(Self)
+            }
+        }
+    )*};
+}
+
+ids! {
+    /// An order.
+    OrderId
+    /// A user.
+    UserId
+    /// One of the goods.
+    GoodsId
+    /// A coupon.
+    CouponId
+    /// A payment.
+    PayId
+    /// A refund.
+    RefundId
+}
+
+struct IdVisitor;
+
+impl de::Visitor<'_> for IdVisitor {
+    type Value = i64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an id as a decimal string or an integer")
+    }
+
+    fn visit_i64<E: de::Error>(self, id: i64) -> Result<i64, E> {
+        Ok(id)
+    }
+
+    fn visit_u64<E: de::Error>(self, id: u64) -> Result<i64, E> {
+        i64::try_from(id).map_err(|_| E::custom("an id fits a signed 64-bit integer"))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<i64, E> {
+        let canonical = text.parse::<i64>().ok().filter(|id| id.to_string() == text);
+        canonical.ok_or_else(|| E::custom("an id is a decimal string without sign, zeros or spaces in front"))
+    }
+}
+
+/// 2024-01-01T00:00:00Z: ids stay positive until about 2093.
+const EPOCH: Duration = Duration::from_secs(1_704_067_200);
+/// Longest wait for a clock that was set back.
+const PATIENCE_MS: u64 = 5_000;
+
+/// Makes ids: strictly increasing, whatever the clock does (trap 19).
+///
+/// rs-snowflake repeats ids silently when the clock steps back and takes any worker number; hence the guard. There is
+/// one generator in a process, and it cannot be copied.
+#[derive(Debug)]
+pub struct Generator(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    engine: SnowflakeIdGenerator,
+    last: i64,
+}
+
+/// The worker number is not in 0..=1023.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("id.worker must be in 0..=1023, not {0}")]
+pub struct BadWorker(pub i32);
+
+impl Generator {
+    /// A generator of `worker`, a number in 0..=1023 that no other running process has.
+    ///
+    /// # Errors
+    /// [`BadWorker`].
+    pub fn new(worker: i32) -> Result<Self, BadWorker> {
+        if !(0..=1023).contains(&worker) {
+            return Err(BadWorker(worker));
+        }
+        let engine = SnowflakeIdGenerator::with_epoch(worker / 32, worker % 32, UNIX_EPOCH + EPOCH);
+        Ok(Self(Mutex::new(State { engine, last: 0 })))
+    }
+
+    /// The next id, greater than every id before.
+    ///
+    /// # Errors
+    /// `SHOP_UNAVAILABLE` when the clock was set back by more than five seconds.
+    pub async fn next(&self) -> Result<i64, ShopError> {
+        for _ in 0..PATIENCE_MS {
+            if let Some(id) = self.try_next(|engine| engine.real_time_generate()) {
+                return Ok(id);
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        tracing::error!("the clock was set back; no ids are issued until it has caught up");
+        Err(ShopCode::Unavailable.into())
+    }
+
+    fn try_next(&self, generate: impl FnOnce(&mut SnowflakeIdGenerator) -> i64) -> Option<i64> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let id = generate(&mut state.engine);
+        if id <= state.last {
+            return None;
+        }
+        state.last = id;
+        Some(id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashSet, sync::Arc};
+
+    use super::*;
+
+    #[test]
+    fn a_worker_out_of_range_is_refused() {
+        assert_eq!(Generator::new(-1).err(), Some(BadWorker(-1)));
+        assert_eq!(Generator::new(1024).err(), Some(BadWorker(1024)));
+    }
+
+    #[test]
+    fn a_clock_set_back_never_repeats_an_id() {
+        let generator = Generator::new(1).unwrap();
+        assert_eq!(generator.try_next(|_| 1 << 22), Some(1 << 22));
+        assert_eq!(generator.try_next(|_| 1 << 22), None);
+        assert_eq!(generator.try_next(|_| 1 << 21), None);
+        assert_eq!(generator.try_next(|_| (1 << 22) + 1), Some((1 << 22) + 1));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn ids_are_unique_over_many_tasks() {
+        let generator = Arc::new(Generator::new(1023).unwrap());
+        let tasks = (0..8).map(|_| {
+            let generator = Arc::clone(&generator);
+            tokio::spawn(async move {
+                let mut ids = Vec::new();
+                for _ in 0..5_000 {
+                    ids.push(generator.next().await.unwrap());
+                }
+                ids
+            })
+        });
+        let mut seen = HashSet::new();
+        for ids in futures::future::join_all(tasks).await {
+            for id in ids.unwrap() {
+                assert!(id > 0 && seen.insert(id));
+            }
+        }
+        assert_eq!(seen.len(), 40_000);
+    }
+
+    #[test]
+    fn ids_are_read_from_strings_and_integers_only() {
+        let read = |text: &str| serde_json::from_str::<OrderId>(text).ok().map(OrderId::get);
+        assert_eq!(read("352537369385242624"), Some(352_537_369_385_242_624));
+        assert_eq!(read("\"9007199254740993\""), Some(9_007_199_254_740_993));
+        assert_eq!(read("9007199254740993"), Some(9_007_199_254_740_993));
+        for refused in ["1.0", "1e3", "\"007\"", "\"+7\"", "\" 7\"", "\"\"", "9223372036854775808", "null", "true"] {
+            assert_eq!(read(refused), None, "{refused}");
+        }
+    }
+}

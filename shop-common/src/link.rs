@@ -1,0 +1,215 @@
+//! How one service reaches another: within one process without TCP, else over a channel; chosen where the process is
+//! wired and invisible elsewhere.
+//!
+//! Both ends run a handler in a task of its own. A caller that goes away, or whose deadline passes, never stops a
+//! handler half way, and a panic in a handler stays there.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, OnceLock},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::time::{Instant, timeout_at};
+use tonic::{Status, service::Routes, transport::Channel};
+use tower::{Layer, Service};
+use tracing::Instrument;
+
+use crate::{code::ShopCode, error::ShopError, trace::TraceParent};
+
+/// An HTTP request as tonic sees it.
+pub type Request = http::Request<tonic::body::Body>;
+/// An HTTP response as tonic sees it.
+pub type Response = http::Response<tonic::body::Body>;
+/// What a transport fails with.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+type Answer<E> = Pin<Box<dyn Future<Output = Result<Response, E>> + Send>>;
+
+/// Deadline of a call that brings none.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest deadline a caller can ask for.
+const MAX_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The transport of a generated client.
+#[derive(Clone, Debug)]
+pub enum Link {
+    /// Services of this process.
+    Local(Local),
+    /// Services of another process.
+    Remote(Channel),
+}
+
+/// The services of this process. They call each other in a circle, so links are made first and bound when all stand.
+#[derive(Clone, Debug, Default)]
+pub struct Local {
+    bound: Arc<OnceLock<Serve<Routes>>>,
+    ready: Option<Serve<Routes>>,
+}
+
+impl Local {
+    /// Binds all clones of this link to `routes`; the first binding stays.
+    pub fn bind(&self, routes: Routes) {
+        self.bound.get_or_init(|| ServeLayer.layer(routes.prepare()));
+    }
+}
+
+impl Link {
+    /// A link to `routes` of this process.
+    pub fn local(routes: Routes) -> Self {
+        let local = Local::default();
+        local.bind(routes);
+        Self::Local(local)
+    }
+
+    /// A link to `address`, for example `http://10.0.0.7:50061`; connects when first used and again when cut.
+    pub fn remote(address: &str) -> Result<Self, tonic::codegen::http::uri::InvalidUri> {
+        let endpoint = Channel::from_shared(address.to_owned())?;
+        Ok(Self::Remote(endpoint.connect_timeout(Duration::from_secs(2)).tcp_nodelay(true).connect_lazy()))
+    }
+}
+
+impl Service<Request> for Link {
+    type Response = Response;
+    type Error = BoxError;
+    type Future = Answer<BoxError>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        match self {
+            Self::Local(local) => {
+                local.ready = local.ready.take().or_else(|| local.bound.get().cloned());
+                Poll::Ready(local.ready.is_some().then_some(()).ok_or_else(|| "the process is still starting".into()))
+            }
+            Self::Remote(remote) => remote.poll_ready(cx).map_err(Into::into),
+        }
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        match self {
+            Self::Local(local) => match &mut local.ready {
+                Some(ready) => {
+                    let answer = ready.call(request);
+                    Box::pin(async { answer.await.map_err(|never| match never {}) })
+                }
+                None => Box::pin(async { Err("called before it was ready".into()) }),
+            },
+            Self::Remote(remote) => {
+                let answer = remote.call(request);
+                Box::pin(async { answer.await.map_err(Into::into) })
+            }
+        }
+    }
+}
+
+/// Until when the caller of this request waits; handlers find it in the request's extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline(pub Instant);
+
+impl Deadline {
+    /// The deadline of a request that came through [`Serve`].
+    pub fn of<T>(request: &tonic::Request<T>) -> Instant {
+        request.extensions().get::<Self>().map_or_else(|| Instant::now() + DEFAULT_TIMEOUT, |deadline| deadline.0)
+    }
+}
+
+/// A call with its deadline and the trace context of the task.
+pub fn call<T>(message: T, timeout: Duration) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(message);
+    request.set_timeout(timeout);
+    if let Ok(header) = TraceParent::current().to_string().parse() {
+        request.metadata_mut().insert("traceparent", header);
+    }
+    request
+}
+
+/// Puts [`Serve`] around a service: in a process and behind TCP alike.
+#[derive(Clone, Copy, Debug)]
+pub struct ServeLayer;
+
+/// Runs each call in a task of its own, with its deadline, span and trace context.
+#[derive(Clone, Debug)]
+pub struct Serve<S>(S);
+
+impl<S> Layer<S> for ServeLayer {
+    type Service = Serve<S>;
+
+    fn layer(&self, inner: S) -> Serve<S> {
+        Serve(inner)
+    }
+}
+
+impl<S> Service<Request> for Serve<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Answer<Infallible>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+        let timeout = header("grpc-timeout").and_then(parse_timeout).unwrap_or(DEFAULT_TIMEOUT).min(MAX_TIMEOUT);
+        let trace = TraceParent::from_header(header("traceparent"));
+        if timeout.is_zero() {
+            return Box::pin(async { Ok(late().into_http()) });
+        }
+        let deadline = Instant::now() + timeout;
+        request.extensions_mut().insert(Deadline(deadline));
+        let span = tracing::info_span!("rpc", path = request.uri().path(), trace_id = trace.trace_id());
+        let task = tokio::spawn(trace.scope(self.0.call(request)).instrument(span));
+        Box::pin(async move {
+            Ok(match timeout_at(deadline, task).await {
+                Ok(Ok(Ok(response))) => response,
+                Ok(Err(panic)) => {
+                    tracing::error!(%panic, "handler panicked");
+                    Status::from(ShopError::from(ShopCode::Internal)).into_http()
+                }
+                Err(_) => late().into_http(),
+            })
+        })
+    }
+}
+
+fn late() -> Status {
+    ShopError::from(ShopCode::Unknown).into()
+}
+
+/// Reads `grpc-timeout`: at most eight digits and a unit; anything else counts as absent.
+fn parse_timeout(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let count: u64 = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(count.saturating_mul(3600))),
+        "M" => Some(Duration::from_secs(count.saturating_mul(60))),
+        "S" => Some(Duration::from_secs(count)),
+        "m" => Some(Duration::from_millis(count)),
+        "u" => Some(Duration::from_micros(count)),
+        "n" => Some(Duration::from_nanos(count)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_are_read_by_the_grpc_rules() {
+        assert_eq!(parse_timeout("0n"), Some(Duration::ZERO));
+        assert_eq!(parse_timeout("250m"), Some(Duration::from_millis(250)));
+        assert_eq!(parse_timeout("99999999H").map(|timeout| timeout.min(MAX_TIMEOUT)), Some(MAX_TIMEOUT));
+        for garbage in ["", "n", "1", "-1S", "123456789S", "1x", "é"] {
+            assert_eq!(parse_timeout(garbage), None, "{garbage:?}");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Schema: the files of `sql/`, forward only, each with its checksum in `_sqlx_migrations`.
+
+use sqlx::{
+    AssertSqlSafe, SqlSafeStr,
+    migrate::{Migration, MigrationType, Migrator},
+};
+
+use crate::db::{Db, Failure, Result};
+
+/// One file of `sql/`.
+#[derive(Clone, Copy, Debug)]
+pub struct SqlFile {
+    /// Its number; ascending within a service, never reused.
+    pub version: i64,
+    /// What it is about.
+    pub name: &'static str,
+    /// Its text, the same for SQLite and MySQL.
+    pub sql: &'static str,
+}
+
+/// The outbox and the consumer log, which every service has.
+pub const MESSAGES: SqlFile =
+    SqlFile { version: 1, name: "messages", sql: include_str!("../../sql/common/0001_messages.sql") };
+
+/// Brings the schema up to date; a second run changes nothing.
+///
+/// # Errors
+/// A file fails, or one that was run has been edited since.
+pub async fn migrate(db: &Db, files: &[SqlFile]) -> Result<()> {
+    let migrations = files.iter().map(|file| {
+        Migration::new(
+            file.version,
+            file.name.into(),
+            MigrationType::Simple,
+            AssertSqlSafe(file.sql).into_sql_str(),
+            false,
+        )
+    });
+    let migrator = Migrator::with_migrations(migrations.collect());
+    let writer = db.writer();
+    let done = match writer.get_database_backend() {
+        sea_orm::DatabaseBackend::Sqlite => migrator.run(writer.get_sqlite_connection_pool()).await,
+        _ => migrator.run(writer.get_mysql_connection_pool()).await,
+    };
+    done.map_err(|error| Failure::Down(format!("migration: {error}").into()))
+}
+
+/// Runs a file of `sql/seed/`, statement by statement; each is idempotent by itself.
+pub async fn seed(db: &Db, sql: &'static str) -> Result<()> {
+    use sea_orm::ConnectionTrait;
+    db.write_tx(async |tx| {
+        for statement in sql.split(";\n").map(str::trim).filter(|statement| !statement.is_empty()) {
+            tx.execute_unprepared(statement).await?;
+        }
+        Ok(())
+    })
+    .await
+}

@@ -1,0 +1,62 @@
+//! What RocketMQ can carry at all: the rules of its validators and of its record format, asked before anything is sent.
+//!
+//! Both buses refuse the same, so that a test with the memory bus parks what the broker would never take.
+
+use std::time::Duration;
+
+use super::{Outgoing, PublishError, Subscription};
+
+/// Longest topic and group, bytes.
+const NAME_MAX: usize = 120;
+/// A body must be shorter than this, bytes: the broker's `maxMessageSize`.
+const BODY_MAX: usize = 4 * 1024 * 1024;
+/// Tag, key and trace together, bytes: the record counts its properties in 15 bits, and the client's own come on top.
+const PROPERTIES_MAX: usize = 16 * 1024;
+/// Longest delay: the last of the 18 levels.
+const DELAY_MAX: Duration = Duration::from_hours(2);
+
+/// Refuses a message no broker would ever accept.
+///
+/// # Errors
+/// [`PublishError::Rejected`].
+pub(super) fn message(message: &Outgoing) -> Result<(), PublishError> {
+    name("topic", &message.topic)?;
+    property("tag", &message.tag)?;
+    property("key", &message.key)?;
+    property("traceparent", &message.traceparent)?;
+    let properties = message.tag.len() + message.key.len() + message.traceparent.len();
+    refuse(properties > PROPERTIES_MAX, || format!("tag, key and trace of {properties} bytes"))?;
+    refuse(message.body.is_empty(), || "empty body".to_owned())?;
+    refuse(message.body.len() >= BODY_MAX, || format!("body of {} bytes", message.body.len()))?;
+    refuse(message.delay > Some(DELAY_MAX), || format!("delay of {:?}", message.delay))
+}
+
+/// Refuses a subscription that would start and hear nothing, or leave the offsets directory.
+///
+/// # Errors
+/// [`PublishError::Rejected`].
+pub(super) fn subscription(subscription: &Subscription) -> Result<(), PublishError> {
+    name("topic", &subscription.topic)?;
+    name("group", &subscription.group)?;
+    name("instance", &subscription.instance)?;
+    subscription.tags.iter().try_for_each(|tag| {
+        refuse(tag.is_empty(), || "empty tag".to_owned())?;
+        property("tag", tag)
+    })
+}
+
+/// `^[%|a-zA-Z0-9_-]+$`.
+fn name(what: &str, name: &str) -> Result<(), PublishError> {
+    let legal = |c: char| c.is_ascii_alphanumeric() || "%|_-".contains(c);
+    refuse(name.is_empty() || name.len() > NAME_MAX || !name.chars().all(legal), || format!("illegal {what} {name:?}"))
+}
+
+/// Properties are stored separated by control characters, keys by blanks, and tag expressions by `||`.
+fn property(what: &str, value: &str) -> Result<(), PublishError> {
+    let illegal = |c: char| c.is_control() || c.is_whitespace() || c == '|';
+    refuse(value.contains(illegal), || format!("illegal {what} {value:?}"))
+}
+
+fn refuse(illegal: bool, reason: impl Fn() -> String) -> Result<(), PublishError> {
+    if illegal { Err(PublishError::Rejected(reason())) } else { Ok(()) }
+}

@@ -1,0 +1,177 @@
+//! Sends what is owed: claim, publish, delete. A crash anywhere leaves rows that come due again.
+
+use std::{sync::Arc, time::Duration};
+
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Value};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+
+use super::{
+    entity::{Column, Entity, Model},
+    pool::Pool,
+};
+use crate::{
+    db::{Db, Result},
+    due::{Backoff, Due},
+    due_table,
+    mq::{Outgoing, PublishError, SharedBus},
+    shutdown::Shutdown,
+    sql::{self, Update},
+    time::{Clock, Millis},
+};
+
+const DUE: Due = due_table!("trade_mq_producer_temp", "id");
+
+const PARK: Update = Update {
+    table: "trade_mq_producer_temp",
+    values: &["k", "why"],
+    set: "msg_status = 2, due_ms = NULL, remark = v.why",
+    guard: "t.id = v.k",
+};
+
+/// The pool that sends; the tutorial's figures.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RelayConfig {
+    /// Workers that always run.
+    pub core: usize,
+    /// Workers while the queue is full.
+    pub max: usize,
+    /// Batches that may wait.
+    pub queue: usize,
+    /// Rows of one batch.
+    pub batch: u32,
+}
+
+impl Default for RelayConfig {
+    fn default() -> Self {
+        Self { core: 4, max: 8, queue: 100, batch: 256 }
+    }
+}
+
+/// Sends the outbox of one service.
+#[derive(Clone)]
+pub struct Relay {
+    db: Db,
+    bus: SharedBus,
+    config: RelayConfig,
+    wake: Arc<Notify>,
+}
+
+impl Relay {
+    /// A relay of `db`'s outbox; nothing is sent before [`Relay::run`] or [`Relay::run_once`].
+    pub fn new(db: Db, bus: SharedBus, config: RelayConfig) -> Self {
+        Self { db, bus, config, wake: Arc::default() }
+    }
+
+    /// Says that something was committed; a poke that is lost costs one interval.
+    pub fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Sends everything that is due, in this task; how many rows left.
+    pub async fn run_once(&self, now: Millis) -> Result<usize> {
+        let mut sent = 0_usize;
+        loop {
+            let rows = self.claim(now).await?;
+            if rows.is_empty() {
+                return Ok(sent);
+            }
+            sent = sent.saturating_add(self.send(rows).await?);
+        }
+    }
+
+    /// Sends until it is stopped.
+    pub async fn run(self, interval: Duration, clock: Clock, shutdown: Shutdown) {
+        let pool = Pool::new(self.config.core, self.config.max, self.config.queue);
+        while !shutdown.is_stopped() {
+            self.dispatch(&pool, &clock).await;
+            let pause = async {
+                tokio::select! {
+                    () = self.wake.notified() => {}
+                    () = tokio::time::sleep(interval) => {}
+                }
+            };
+            shutdown.race(pause).await;
+        }
+    }
+
+    async fn dispatch(&self, pool: &Pool, clock: &Clock) {
+        loop {
+            let rows = match self.claim(clock.now()).await {
+                Ok(rows) if rows.is_empty() => return,
+                Ok(rows) => rows,
+                Err(error) => return tracing::warn!(%error, "claiming outbox rows failed; trying again later"),
+            };
+            let relay = self.clone();
+            let taken = pool.submit(Box::pin(async move {
+                if let Err(error) = relay.send(rows).await {
+                    tracing::warn!(%error, "outbox rows stay until their lease ends");
+                }
+            }));
+            if !taken {
+                return;
+            }
+        }
+    }
+
+    async fn claim(&self, now: Millis) -> Result<Vec<Model>> {
+        // Claiming writes; an idle relay must not, so it looks first.
+        let due = Entity::find().filter(Column::DueMs.lte(now.get())).one(self.db.read()).await?;
+        if due.is_none() {
+            return Ok(Vec::new());
+        }
+        let limit = self.config.batch;
+        self.db
+            .write_tx(async |tx| {
+                let backoff = Backoff { base: Duration::from_secs(5), cap: Duration::from_secs(60) };
+                let claimed: Vec<(String, i64)> = DUE.claim(tx, limit, backoff, now).await?;
+                let ids = sql::padded(claimed.iter().map(|(id, _)| id.as_str()));
+                Ok(Entity::find().filter(Column::Id.is_in(ids)).all(tx).await?)
+            })
+            .await
+    }
+
+    /// Publishes claimed rows; deletes what the broker has stored, parks what it can never take.
+    async fn send(&self, rows: Vec<Model>) -> Result<usize> {
+        let ids: Vec<String> = rows.iter().map(|row| row.id.clone()).collect();
+        let answers = self.bus.publish(rows.into_iter().map(Outgoing::from).collect()).await;
+        let (mut stored, mut parked) = (Vec::new(), Vec::new());
+        for (id, answer) in ids.into_iter().zip(answers) {
+            match answer {
+                Ok(()) => stored.push(id),
+                Err(PublishError::Rejected(why)) => {
+                    tracing::error!(msg.id = id, why, "message parked: it can never be sent");
+                    parked.push(vec![Value::from(id), Value::from(why)]);
+                }
+                Err(PublishError::Unavailable(why)) => tracing::debug!(msg.id = id, why, "message stays in the outbox"),
+            }
+        }
+        let sent = stored.len();
+        if sent == 0 && parked.is_empty() {
+            return Ok(0);
+        }
+        self.db
+            .write_tx(async |tx| {
+                let stored = sql::padded(stored.iter().map(String::as_str));
+                Entity::delete_many().filter(Column::Id.is_in(stored)).exec(tx).await?;
+                PARK.run(tx, &parked).await
+            })
+            .await?;
+        Ok(sent)
+    }
+}
+
+impl From<Model> for Outgoing {
+    fn from(row: Model) -> Self {
+        Self {
+            group: row.group_name,
+            topic: row.msg_topic,
+            tag: row.msg_tag,
+            key: row.msg_key,
+            body: row.msg_body,
+            traceparent: row.traceparent,
+            delay: None,
+        }
+    }
+}
