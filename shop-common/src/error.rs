@@ -9,7 +9,10 @@ use shop_proto::common::v1::{DoOutcome, Refusal, do_outcome};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::code::{ShopCode, Verdict};
+use crate::{
+    code::{ShopCode, Verdict},
+    db::Failure,
+};
 
 /// `google.rpc.ErrorInfo.domain` of every error of the shop.
 pub const DOMAIN: &str = "shop";
@@ -121,16 +124,19 @@ impl From<Refusal> for ShopError {
 }
 
 impl From<ShopError> for DoOutcome {
-    /// How an internal command answers an error: only a refusal is a refusal.
-    fn from(error: ShopError) -> Self {
-        match error.verdict() {
-            Verdict::Refused => {
-                Self { kind: do_outcome::Kind::Refused.into(), refusal: Some(error.into()), detail: String::new() }
-            }
-            Verdict::Retry => Self { kind: do_outcome::Kind::NotRun.into(), refusal: None, detail: error.to_string() },
-            Verdict::Unknown | Verdict::Bug => {
-                Self { kind: do_outcome::Kind::Unknown.into(), refusal: None, detail: error.to_string() }
-            }
+    /// How an internal command answers a refusal of the rules.
+    fn from(refusal: ShopError) -> Self {
+        Self { kind: do_outcome::Kind::Refused.into(), refusal: Some(refusal.into()), detail: String::new() }
+    }
+}
+
+impl From<Failure> for ShopError {
+    /// A read that failed; the cause is logged here and told to nobody else.
+    fn from(failure: Failure) -> Self {
+        tracing::error!(%failure, "database failed");
+        match failure {
+            Failure::Rollback(_) => ShopCode::Internal.into(),
+            Failure::Down(_) => ShopCode::Unavailable.into(),
         }
     }
 }

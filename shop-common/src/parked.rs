@@ -10,6 +10,7 @@ use crate::{
 
 mod entity {
     //! The row.
+    #![expect(unreachable_pub, reason = "sea-orm derives public items for public rows")]
 
     use sea_orm::entity::prelude::*;
 

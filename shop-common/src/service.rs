@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use shop_proto::common::v1::{CommandContext, UndoOutcome, undo_outcome};
+use shop_proto::common::v1::{CommandContext, DoOutcome, UndoOutcome, do_outcome, undo_outcome};
 use tokio::{net::TcpListener, time::Instant};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{
@@ -11,14 +11,37 @@ use tonic::{
     transport::{Error, Server},
 };
 
-use crate::{batch::NotDone, db::Db, link::ServeLayer, mq::SharedBus, shutdown::Shutdown, time::Clock};
+use crate::{
+    batch::NotDone,
+    db::Db,
+    error::ShopError,
+    hold::{Done, Undone},
+    link::ServeLayer,
+    mq::SharedBus,
+    shutdown::Shutdown,
+    time::Clock,
+};
 
 /// Largest message on a public port.
 pub const PUBLIC_MESSAGE_BYTES: usize = 64 << 10;
 /// Largest message between services.
 pub const INTERNAL_MESSAGE_BYTES: usize = 4 << 20;
 /// Most commands in one internal call.
-pub const COMMANDS_PER_CALL: usize = 1000;
+pub const COMMANDS_PER_CALL: PerCall = PerCall(1000);
+
+/// How many commands one internal call may carry.
+#[derive(Clone, Copy, Debug)]
+pub struct PerCall(pub usize);
+
+impl PerCall {
+    /// Refuses a call of more.
+    ///
+    /// # Errors
+    /// `SHOP_REQUEST_PARAMETER_VALID`.
+    pub fn check(self, commands: usize) -> Result<(), ShopError> {
+        if commands > self.0 { Err(ShopError::invalid("commands", "too many commands in one call")) } else { Ok(()) }
+    }
+}
 
 /// What every service is given.
 #[derive(Clone)]
@@ -70,11 +93,30 @@ pub fn deadline_of(context: Option<&CommandContext>) -> Option<Instant> {
     Some(Instant::now() + Duration::from_millis(remaining))
 }
 
-/// How an undo that did not run is answered.
-pub fn undo_not_done(not_done: &NotDone) -> UndoOutcome {
-    let kind = match not_done {
-        NotDone::Busy | NotDone::Expired => undo_outcome::Kind::NotRun,
-        NotDone::Unknown(_) => undo_outcome::Kind::Unknown,
-    };
-    UndoOutcome { kind: kind.into(), detail: not_done.to_string() }
+/// A do as it is answered.
+pub fn answer_do(outcome: Result<Done, NotDone>) -> DoOutcome {
+    match outcome {
+        Ok(done) => done.into(),
+        Err(not_done) => {
+            let kind = match not_done {
+                NotDone::Busy | NotDone::Expired => do_outcome::Kind::NotRun,
+                NotDone::Unknown(_) => do_outcome::Kind::Unknown,
+            };
+            DoOutcome { kind: kind.into(), refusal: None, detail: not_done.to_string() }
+        }
+    }
+}
+
+/// An undo as it is answered.
+pub fn answer_undo(outcome: Result<Undone, NotDone>) -> UndoOutcome {
+    match outcome {
+        Ok(undone) => undone.into(),
+        Err(not_done) => {
+            let kind = match not_done {
+                NotDone::Busy | NotDone::Expired => undo_outcome::Kind::NotRun,
+                NotDone::Unknown(_) => undo_outcome::Kind::Unknown,
+            };
+            UndoOutcome { kind: kind.into(), detail: not_done.to_string() }
+        }
+    }
 }

@@ -47,6 +47,17 @@ where
     Ok(())
 }
 
+/// Inserts rows of values in the order of `columns`; otherwise as [`insert_many`].
+pub async fn insert_rows(tx: &Tx, table: &str, columns: &[&str], rows: &[Vec<Value>]) -> Result<()> {
+    for run in runs(rows) {
+        let marks = format!("({})", vec!["?"; columns.len()].join(", "));
+        let text = format!("INSERT INTO {table} ({}) VALUES {}", columns.join(", "), vec![marks; run.len()].join(", "));
+        let values: Vec<Value> = run.iter().flatten().cloned().collect();
+        tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), text, values)).await?;
+    }
+    Ok(())
+}
+
 /// An `UPDATE` of many rows, each by its own values.
 ///
 /// The values stand in a derived table `v`; the row to change is `t`. No expression of `set` may read a column that

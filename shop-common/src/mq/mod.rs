@@ -2,9 +2,9 @@
 //!
 //! A message is a hint. Nothing here promises delivery: what a message owes also stands in a row with `due_ms`.
 
-mod check;
 pub mod memory;
 pub mod rocketmq;
+mod rules;
 
 use std::{sync::Arc, time::Duration};
 

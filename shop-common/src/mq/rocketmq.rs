@@ -28,7 +28,10 @@ use rocketmq_runtime::{RuntimeConfig, RuntimeOwner};
 use shop_proto::topic::Delivery;
 use tokio::runtime::Handle;
 
-use super::{BATCH, Bus, Handler, Incoming, Outgoing, PublishError, Subscription, check};
+use super::{
+    BATCH, Bus, Handler, Incoming, Outgoing, PublishError, Subscription,
+    rules::{self, LEVEL_SECONDS},
+};
 
 /// Most messages sent as one batch.
 const SEND_BATCH: usize = 128;
@@ -43,9 +46,6 @@ const LISTENER_TIME: Duration = Duration::from_mins(10);
 const QUEUES: i32 = 4;
 /// The broker's template topic: creating a topic goes to every broker that has it.
 const TEMPLATE: &str = "TBW102";
-/// Seconds of the broker's delay levels 1 to 18. Exact delays are silently ignored by 4.9 brokers, so we use none.
-const LEVEL_SECONDS: [u64; 18] =
-    [1, 5, 10, 30, 60, 120, 180, 240, 300, 360, 420, 480, 540, 600, 1200, 1800, 3600, 7200];
 /// User property that carries the trace context.
 const TRACEPARENT: &str = "traceparent";
 
@@ -224,7 +224,7 @@ impl Bus for RocketMqBus {
         let mut verdicts = Vec::with_capacity(messages.len());
         let mut topics: BTreeMap<String, (Vec<usize>, Vec<Outgoing>)> = BTreeMap::new();
         for (index, message) in messages.into_iter().enumerate() {
-            match check::message(&message) {
+            match rules::message(&message) {
                 Ok(()) => {
                     let (indexes, messages) = topics.entry(message.topic.clone()).or_default();
                     indexes.push(index);
@@ -242,7 +242,7 @@ impl Bus for RocketMqBus {
     }
 
     async fn subscribe(&self, subscription: Subscription, handler: Handler) -> Result<(), PublishError> {
-        check::subscription(&subscription)?;
+        rules::subscription(&subscription)?;
         self.ensure_topic(&subscription.topic).await?;
         if subscription.delivery == Delivery::Broadcasting {
             self.create_offsets_dir(&subscription).await?;
@@ -335,7 +335,7 @@ fn record(message: &Outgoing) -> Result<Message, PublishError> {
     record.build().map_err(rejected)
 }
 
-/// The first level that is not shorter; none for no delay.
+/// The first level that is not shorter; none for no delay. Never an exact delay: 4.9 brokers deliver such at once.
 fn delay_level(delay: Duration) -> Option<i32> {
     if delay.is_zero() {
         return None;

@@ -12,7 +12,10 @@ const NAME_MAX: usize = 120;
 const BODY_MAX: usize = 4 * 1024 * 1024;
 /// Tag, key and trace together, bytes: the record counts its properties in 15 bits, and the client's own come on top.
 const PROPERTIES_MAX: usize = 16 * 1024;
-/// Longest delay: the last of the 18 levels.
+/// Seconds of the broker's delay levels 1 to 18; level 3 onward are the pauses before the 1st to 16th redelivery.
+pub(super) const LEVEL_SECONDS: [u64; 18] =
+    [1, 5, 10, 30, 60, 120, 180, 240, 300, 360, 420, 480, 540, 600, 1200, 1800, 3600, 7200];
+/// Longest delay: the last level.
 const DELAY_MAX: Duration = Duration::from_hours(2);
 
 /// Refuses a message no broker would ever accept.

@@ -1,0 +1,277 @@
+//! The barrier of do and undo: one row per order (or payment) and participant, with the effect in one transaction.
+//!
+//! Do inserts the row as *held*; undo without a do inserts it as *never*. So a repeat finds its own row, an undo that
+//! comes first leaves a tombstone that keeps the late do out, and of two racers one meets the unique key, rolls back
+//! and decides from rows (traps 16, 20, 33). *Undone* and *never* are terminal.
+
+use std::{collections::BTreeMap, fmt::Debug};
+
+use sea_orm::{ConnectionTrait, DatabaseBackend, Statement, Value};
+use shop_proto::common::v1::{DoOutcome, UndoOutcome, do_outcome, undo_outcome};
+
+use crate::{
+    db::{Failure, Result, Tx},
+    error::ShopError,
+    sql::{self, Update},
+    time::Millis,
+};
+
+/// State of a hold; the numbers stand in the tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Taken.
+    Held,
+    /// Taken for good; an undo still gives it back.
+    Final,
+    /// Taken and given back.
+    Undone,
+    /// Undone before it was taken.
+    Never,
+}
+
+impl State {
+    const fn number(self) -> i16 {
+        match self {
+            Self::Held => 1,
+            Self::Final => 2,
+            Self::Undone => 3,
+            Self::Never => 4,
+        }
+    }
+
+    const fn of(number: i16) -> Option<Self> {
+        match number {
+            1 => Some(Self::Held),
+            2 => Some(Self::Final),
+            3 => Some(Self::Undone),
+            4 => Some(Self::Never),
+            _ => None,
+        }
+    }
+}
+
+/// What became of a do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// By this very command.
+    Done,
+    /// The state is what this command would produce.
+    Already,
+    /// A tombstone was there: nothing was done, nothing ever will be.
+    Cancelled,
+    /// By the rules; nothing was done.
+    Refused(ShopError),
+}
+
+/// What became of an undo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Undone {
+    /// What was taken was given back.
+    Undone,
+    /// Nothing had been taken; a tombstone is there now.
+    NeverDone,
+    /// Given back before.
+    AlreadyUndone,
+}
+
+impl From<Done> for DoOutcome {
+    fn from(done: Done) -> Self {
+        let kind = match done {
+            Done::Done => do_outcome::Kind::Done,
+            Done::Already => do_outcome::Kind::Already,
+            Done::Cancelled => do_outcome::Kind::Cancelled,
+            Done::Refused(error) => return error.into(),
+        };
+        Self { kind: kind.into(), ..Self::default() }
+    }
+}
+
+impl From<Undone> for UndoOutcome {
+    fn from(undone: Undone) -> Self {
+        let kind = match undone {
+            Undone::Undone => undo_outcome::Kind::Undone,
+            Undone::NeverDone => undo_outcome::Kind::NeverDone,
+            Undone::AlreadyUndone => undo_outcome::Kind::AlreadyUndone,
+        };
+        Self { kind: kind.into(), detail: String::new() }
+    }
+}
+
+/// Whether a do may go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Before {
+    /// No hold: decide by the rules, then [`Holds::hold`].
+    Free,
+    /// Held: the repeat of a do.
+    Held,
+    /// Undone or never: too late.
+    TooLate,
+}
+
+/// A hold as loaded and as it is now; `subject` is what is held, where the table says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Row {
+    loaded: Option<State>,
+    state: State,
+    subject: Option<i64>,
+}
+
+/// The holds of a batch, by order or payment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Holds(BTreeMap<i64, Row>);
+
+impl Holds {
+    /// Whether a do of `key` may go on.
+    pub fn before(&self, key: i64) -> Before {
+        match self.0.get(&key).map(|row| row.state) {
+            None => Before::Free,
+            Some(State::Held | State::Final) => Before::Held,
+            Some(State::Undone | State::Never) => Before::TooLate,
+        }
+    }
+
+    /// What `key` holds, where the table says so.
+    pub fn subject(&self, key: i64) -> Option<i64> {
+        self.0.get(&key).and_then(|row| row.subject)
+    }
+
+    /// Takes: only after [`Before::Free`].
+    pub fn hold(&mut self, key: i64, subject: Option<i64>) {
+        self.0.entry(key).or_insert(Row { loaded: None, state: State::Held, subject });
+    }
+
+    /// Undoes; the effect is given back by the caller on [`Undone::Undone`] and on nothing else.
+    pub fn undo(&mut self, key: i64) -> Undone {
+        let row = self.0.entry(key).or_insert(Row { loaded: None, state: State::Never, subject: None });
+        match row.state {
+            State::Held | State::Final => {
+                row.state = State::Undone;
+                Undone::Undone
+            }
+            State::Undone => Undone::AlreadyUndone,
+            State::Never => Undone::NeverDone,
+        }
+    }
+
+    /// Puts a row as if it had been loaded, for tests of the rules.
+    pub fn put(&mut self, key: i64, state: State) {
+        self.0.insert(key, Row { loaded: Some(state), state, subject: None });
+    }
+}
+
+/// A table of holds.
+#[derive(Clone, Copy, Debug)]
+pub struct HoldTable {
+    /// The table.
+    pub table: &'static str,
+    /// Its key column.
+    pub key: &'static str,
+    /// The column of what is held, if it has one.
+    pub subject: Option<&'static str>,
+    /// Moves the state on.
+    pub update: Update,
+}
+
+/// Makes the [`HoldTable`] of a table.
+#[macro_export]
+macro_rules! hold_table {
+    ($table:literal, $key:literal, $subject:expr) => {
+        $crate::hold::HoldTable {
+            table: $table,
+            key: $key,
+            subject: $subject,
+            update: $crate::sql::Update {
+                table: $table,
+                values: &["k", "was", "becomes", "moment"],
+                set: "state = v.becomes, update_ms = v.moment",
+                guard: concat!("t.", $key, " = v.k AND t.state = v.was"),
+            },
+        }
+    };
+}
+
+impl HoldTable {
+    /// Loads and locks the holds of `keys`, in key order.
+    pub async fn load(&self, tx: &Tx, keys: Vec<i64>) -> Result<Holds> {
+        let keys = sql::padded(keys);
+        if keys.is_empty() {
+            return Ok(Holds::default());
+        }
+        let backend = tx.get_database_backend();
+        let text = format!(
+            "SELECT {key} AS k, state, {subject} AS subject FROM {table} WHERE {key} IN ({marks}) ORDER BY {key}{lock}",
+            key = self.key,
+            subject = self.subject.unwrap_or("NULL"),
+            table = self.table,
+            marks = vec!["?"; keys.len()].join(", "),
+            lock = if backend == DatabaseBackend::MySql { " FOR UPDATE" } else { "" },
+        );
+        let select = Statement::from_sql_and_values(backend, text, keys.into_iter().map(Value::from));
+        let mut holds = Holds::default();
+        for row in tx.query_all_raw(select).await? {
+            let number: i16 = row.try_get("", "state")?;
+            let state = State::of(number).ok_or_else(|| Failure::guard(self.table))?;
+            let subject = if self.subject.is_some() { row.try_get("", "subject")? } else { None };
+            holds.0.insert(row.try_get("", "k")?, Row { loaded: Some(state), state, subject });
+        }
+        Ok(holds)
+    }
+
+    /// Writes what changed.
+    ///
+    /// # Errors
+    /// [`Failure::Rollback`] when another writer was faster.
+    pub async fn save(&self, tx: &Tx, holds: &Holds, now: Millis) -> Result<()> {
+        let (mut born, mut moved) = (Vec::new(), Vec::new());
+        for (key, row) in &holds.0 {
+            let state = Value::from(row.state.number());
+            match row.loaded {
+                None => {
+                    let mut values = vec![Value::from(*key), state, now.get().into(), now.get().into()];
+                    values.extend(self.subject.map(|_| Value::from(row.subject)));
+                    born.push(values);
+                }
+                Some(loaded) if loaded != row.state => {
+                    moved.push(vec![Value::from(*key), loaded.number().into(), state, now.get().into()]);
+                }
+                Some(_) => {}
+            }
+        }
+        let mut columns = vec![self.key, "state", "create_ms", "update_ms"];
+        columns.extend(self.subject);
+        sql::insert_rows(tx, self.table, &columns, &born).await?;
+        self.update.run(tx, &moved).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_do_meets_its_own_repeat() {
+        let mut holds = Holds::default();
+        assert_eq!(holds.before(1), Before::Free);
+        holds.hold(1, None);
+        assert_eq!(holds.before(1), Before::Held);
+    }
+
+    #[test]
+    fn an_undo_without_a_do_keeps_the_late_do_out() {
+        let mut holds = Holds::default();
+        assert_eq!(holds.undo(1), Undone::NeverDone);
+        assert_eq!(holds.undo(1), Undone::NeverDone);
+        assert_eq!(holds.before(1), Before::TooLate);
+    }
+
+    #[test]
+    fn an_undo_gives_back_once() {
+        for taken in [State::Held, State::Final] {
+            let mut holds = Holds::default();
+            holds.put(1, taken);
+            assert_eq!(holds.undo(1), Undone::Undone);
+            assert_eq!(holds.undo(1), Undone::AlreadyUndone);
+            assert_eq!(holds.before(1), Before::TooLate);
+        }
+    }
+}

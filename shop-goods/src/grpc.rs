@@ -1,0 +1,104 @@
+//! gRPC of the goods service: protocol in, commands out. No SQL and no rules.
+
+use shop_common::{
+    batch::Batcher,
+    code::ShopCode,
+    db::Db,
+    error::ShopError,
+    hold::{Done, Undone},
+    id::{GoodsId, OrderId},
+    page,
+    service::{COMMANDS_PER_CALL, answer_do, answer_undo, deadline_of},
+};
+use shop_proto::goods::v1::{
+    GetGoodsRequest, Goods, ListGoodsRequest, ListGoodsResponse, ReleaseStockRequest, ReleaseStockResponse,
+    ReserveStockCommand, ReserveStockRequest, ReserveStockResponse, goods_service_server::GoodsService,
+    stock_service_server::StockService,
+};
+use tonic::{Request, Response, Status};
+
+use crate::{
+    entity::goods::Model,
+    stock::Line,
+    store,
+    tx::{ReleaseStock, ReserveStock},
+};
+
+/// The catalogue.
+#[derive(Clone, Debug)]
+pub(crate) struct Catalogue {
+    pub(crate) db: Db,
+}
+
+#[tonic::async_trait]
+impl GoodsService for Catalogue {
+    async fn get_goods(&self, request: Request<GetGoodsRequest>) -> Result<Response<Goods>, Status> {
+        let goods_id = GoodsId::parse(request.into_inner().goods_id, "goods_id")?;
+        let row = store::goods(self.db.read(), goods_id).await.map_err(ShopError::from)?;
+        let row = row.ok_or(ShopError::at(ShopCode::GoodsNotFound, "goods_id"))?;
+        Ok(Response::new(row.into()))
+    }
+
+    async fn list_goods(&self, request: Request<ListGoodsRequest>) -> Result<Response<ListGoodsResponse>, Status> {
+        let request = request.into_inner();
+        let page = page::Page::parse(request.page_size, &request.page_token)?;
+        let rows = store::page(self.db.read(), page.after.unwrap_or(0), page.limit()).await.map_err(ShopError::from)?;
+        let (rows, next_page_token) = page.cut(rows, |row| row.goods_id);
+        Ok(Response::new(ListGoodsResponse { goods: rows.into_iter().map(Goods::from).collect(), next_page_token }))
+    }
+}
+
+/// Stock of orders.
+#[derive(Clone, Debug)]
+pub(crate) struct Stock {
+    pub(crate) reserve: Batcher<ReserveStock, Done>,
+    pub(crate) release: Batcher<ReleaseStock, Undone>,
+}
+
+#[tonic::async_trait]
+impl StockService for Stock {
+    async fn reserve_stock(
+        &self,
+        request: Request<ReserveStockRequest>,
+    ) -> Result<Response<ReserveStockResponse>, Status> {
+        let commands = request.into_inner().commands;
+        COMMANDS_PER_CALL.check(commands.len())?;
+        let commands = commands.into_iter().map(|command| (deadline_of(command.context.as_ref()), command));
+        let outcomes = self.reserve.run_all(commands.map(|(deadline, command)| (command.into(), deadline))).await;
+        Ok(Response::new(ReserveStockResponse { outcomes: outcomes.into_iter().map(answer_do).collect() }))
+    }
+
+    async fn release_stock(
+        &self,
+        request: Request<ReleaseStockRequest>,
+    ) -> Result<Response<ReleaseStockResponse>, Status> {
+        let commands = request.into_inner().commands;
+        COMMANDS_PER_CALL.check(commands.len())?;
+        let orders = commands.into_iter().map(|command| OrderId::new(command.order_id));
+        let outcomes = self.release.run_all(orders.map(|order_id| (ReleaseStock { order_id }, None))).await;
+        Ok(Response::new(ReleaseStockResponse { outcomes: outcomes.into_iter().map(answer_undo).collect() }))
+    }
+}
+
+impl From<ReserveStockCommand> for ReserveStock {
+    fn from(command: ReserveStockCommand) -> Self {
+        let line = |line: shop_proto::goods::v1::StockLine| Line {
+            goods_id: GoodsId::new(line.goods_id),
+            quantity: line.quantity,
+        };
+        Self { order_id: OrderId::new(command.order_id), lines: command.lines.into_iter().map(line).collect() }
+    }
+}
+
+impl From<Model> for Goods {
+    fn from(row: Model) -> Self {
+        Self {
+            goods_id: row.goods_id,
+            goods_name: row.goods_name,
+            goods_desc: row.goods_desc,
+            price_fen: row.price_fen,
+            stock_on_hand: row.stock_on_hand,
+            added_ms: row.add_ms,
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! All SQL of the goods service: loads the view of a batch under lock, saves its difference.
+
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set, Value};
+use shop_common::{
+    db::{Result, Tx},
+    hold::HoldTable,
+    hold_table,
+    id::{GoodsId, OrderId},
+    sql::{self, Update},
+    time::Millis,
+};
+
+use crate::{
+    entity::{goods, number_log},
+    stock::{LogType, Shelf, Stock},
+};
+
+const HOLDS: HoldTable = hold_table!("trade_goods_hold", "order_id", None);
+
+const SHELVES: Update = Update {
+    table: "trade_goods",
+    values: &["k", "delta"],
+    set: "goods_number = t.goods_number + v.delta",
+    guard: "t.goods_id = v.k AND t.goods_number + v.delta >= 0",
+};
+
+const fn log_type_number(log_type: LogType) -> i16 {
+    match log_type {
+        LogType::Taken => 1,
+        LogType::GivenBack => 2,
+    }
+}
+
+/// Loads what reserving `goods` for `orders` touches: holds by order id, then goods by id.
+pub(crate) async fn load_to_reserve(tx: &Tx, orders: Vec<i64>, goods: Vec<i64>) -> Result<Stock> {
+    let mut stock = Stock { holds: HOLDS.load(tx, orders).await?, ..Stock::default() };
+    load_shelves(tx, &mut stock, goods).await?;
+    Ok(stock)
+}
+
+/// Loads what releasing `orders` touches: holds, what the ledger says they took, then those goods.
+pub(crate) async fn load_to_release(tx: &Tx, orders: Vec<i64>) -> Result<Stock> {
+    let orders = sql::padded(orders);
+    let mut stock = Stock { holds: HOLDS.load(tx, orders.clone()).await?, ..Stock::default() };
+    let taken = number_log::Entity::find()
+        .filter(number_log::Column::RefId.is_in(orders))
+        .filter(number_log::Column::LogType.eq(log_type_number(LogType::Taken)))
+        .all(tx)
+        .await?;
+    for row in &taken {
+        let lines = stock.taken.entry(OrderId::new(row.ref_id)).or_default();
+        lines.push((GoodsId::new(row.goods_id), row.delta.saturating_neg()));
+    }
+    load_shelves(tx, &mut stock, taken.into_iter().map(|row| row.goods_id).collect()).await?;
+    Ok(stock)
+}
+
+async fn load_shelves(tx: &Tx, stock: &mut Stock, goods: Vec<i64>) -> Result<()> {
+    let rows = goods::Entity::find()
+        .filter(goods::Column::GoodsId.is_in(sql::padded(goods)))
+        .order_by_asc(goods::Column::GoodsId)
+        .lock_exclusive()
+        .all(tx)
+        .await?;
+    stock.shelves.extend(
+        rows.into_iter()
+            .map(|row| (GoodsId::new(row.goods_id), Shelf { loaded: row.stock_on_hand, on_hand: row.stock_on_hand })),
+    );
+    Ok(())
+}
+
+/// Saves the difference; what was decided under lock is stated again in the SQL.
+pub(crate) async fn save(tx: &Tx, stock: &Stock, now: Millis) -> Result<()> {
+    HOLDS.save(tx, &stock.holds, now).await?;
+    let changed = stock.shelves.iter().filter(|(_, shelf)| shelf.on_hand != shelf.loaded);
+    let deltas: Vec<Vec<Value>> = changed
+        .map(|(goods_id, shelf)| vec![goods_id.get().into(), shelf.on_hand.saturating_sub(shelf.loaded).into()])
+        .collect();
+    SHELVES.run(tx, &deltas).await?;
+    let movements = stock.movements.iter().map(|movement| number_log::ActiveModel {
+        ref_id: Set(movement.order_id.get()),
+        goods_id: Set(movement.goods_id.get()),
+        log_type: Set(log_type_number(movement.log_type)),
+        delta: Set(movement.delta),
+        log_ms: Set(now.get()),
+    });
+    sql::insert_many(tx, movements.collect()).await
+}
+
+/// One of the goods.
+pub(crate) async fn goods(db: &impl ConnectionTrait, goods_id: GoodsId) -> Result<Option<goods::Model>> {
+    Ok(goods::Entity::find_by_id(goods_id.get()).one(db).await?)
+}
+
+/// Up to `limit` goods with an id above `after`, by id.
+pub(crate) async fn page(db: &impl ConnectionTrait, after: i64, limit: u64) -> Result<Vec<goods::Model>> {
+    let page = goods::Entity::find().filter(goods::Column::GoodsId.gt(after)).order_by_asc(goods::Column::GoodsId);
+    Ok(page.limit(limit).all(db).await?)
+}
