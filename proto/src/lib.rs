@@ -6,58 +6,44 @@
 pub mod event;
 pub mod topic;
 
+macro_rules! generated {
+    ($package:tt) => {
+        #[doc = concat!("Package `", $package, "`.")]
+        #[allow(missing_docs, clippy::all, clippy::pedantic, clippy::as_conversions, reason = "generated code")]
+        pub mod v1 {
+            tonic::include_proto!($package);
+        }
+    };
+}
+
 /// Envelope and outcomes of internal commands.
 pub mod common {
-    /// Package `shop.common.v1`.
-    pub mod v1 {
-        #![allow(missing_docs, clippy::all, clippy::pedantic, reason = "generated")]
-        tonic::include_proto!("shop.common.v1");
-    }
+    generated!("shop.common.v1");
 }
 
 /// Goods and stock.
 pub mod goods {
-    /// Package `shop.goods.v1`.
-    pub mod v1 {
-        #![allow(missing_docs, clippy::all, clippy::pedantic, reason = "generated")]
-        tonic::include_proto!("shop.goods.v1");
-    }
+    generated!("shop.goods.v1");
 }
 
 /// Coupons.
 pub mod coupon {
-    /// Package `shop.coupon.v1`.
-    pub mod v1 {
-        #![allow(missing_docs, clippy::all, clippy::pedantic, reason = "generated")]
-        tonic::include_proto!("shop.coupon.v1");
-    }
+    generated!("shop.coupon.v1");
 }
 
 /// Users, balance and points.
 pub mod user {
-    /// Package `shop.user.v1`.
-    pub mod v1 {
-        #![allow(missing_docs, clippy::all, clippy::pedantic, reason = "generated")]
-        tonic::include_proto!("shop.user.v1");
-    }
+    generated!("shop.user.v1");
 }
 
 /// Orders.
 pub mod order {
-    /// Package `shop.order.v1`.
-    pub mod v1 {
-        #![allow(missing_docs, clippy::all, clippy::pedantic, reason = "generated")]
-        tonic::include_proto!("shop.order.v1");
-    }
+    generated!("shop.order.v1");
 }
 
 /// Payments.
 pub mod pay {
-    /// Package `shop.pay.v1`.
-    pub mod v1 {
-        #![allow(missing_docs, clippy::all, clippy::pedantic, reason = "generated")]
-        tonic::include_proto!("shop.pay.v1");
-    }
+    generated!("shop.pay.v1");
 }
 
 /// Encoded `FileDescriptorSet` of all packages, for reflection and the breaking-change test.

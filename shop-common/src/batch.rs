@@ -98,7 +98,7 @@ impl<C: Command, O: Send + 'static> Batcher<C, O> {
         F: Fn(Arc<[C]>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Vec<O>, Failure>> + Send + 'static,
     {
-        let (queue, jobs) = mpsc::channel(limits.queue);
+        let (queue, jobs) = mpsc::channel(limits.queue.max(1));
         tokio::spawn(work(jobs, limits, Arc::new(body)));
         Self(queue)
     }
@@ -156,11 +156,11 @@ where
 {
     let slots = Arc::new(Semaphore::new(limits.in_flight.max(1)));
     let mut waiting = VecDeque::new();
-    let mut received = Vec::with_capacity(limits.commands);
+    let mut received = Vec::new();
     loop {
         // The slot first: what arrives while all slots are busy shares the next batch.
         let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
-        if waiting.is_empty() && jobs.recv_many(&mut received, limits.commands).await == 0 {
+        if waiting.is_empty() && jobs.recv_many(&mut received, limits.commands.max(1)).await == 0 {
             return;
         }
         waiting.extend(received.drain(..));

@@ -139,7 +139,7 @@ impl Generator {
     /// `SHOP_UNAVAILABLE` when the clock was set back by more than five seconds.
     pub async fn next(&self) -> Result<i64, ShopError> {
         for _ in 0..PATIENCE_MS {
-            if let Some(id) = self.try_next(|engine| engine.real_time_generate()) {
+            if let Some(id) = self.try_next(SnowflakeIdGenerator::real_time_generate) {
                 return Ok(id);
             }
             tokio::time::sleep(Duration::from_millis(1)).await;

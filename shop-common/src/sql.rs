@@ -11,11 +11,11 @@ use crate::db::{Failure, Result, Tx};
 const ROWS: usize = 256;
 
 /// `values` sorted, each once, padded to a power of two by repeating the last: for `IN` lists.
-pub fn padded<T: Copy + Ord>(values: impl IntoIterator<Item = T>) -> Vec<T> {
+pub fn padded<T: Clone + Ord>(values: impl IntoIterator<Item = T>) -> Vec<T> {
     let mut list: Vec<T> = values.into_iter().collect();
     list.sort_unstable();
     list.dedup();
-    if let Some(last) = list.last().copied() {
+    if let Some(last) = list.last().cloned() {
         list.resize(list.len().next_power_of_two(), last);
     }
     list

@@ -11,9 +11,9 @@ use shop_common::{
     service::{COMMANDS_PER_CALL, answer_do, answer_undo, deadline_of},
 };
 use shop_proto::goods::v1::{
-    GetGoodsRequest, Goods, ListGoodsRequest, ListGoodsResponse, ReleaseStockRequest, ReleaseStockResponse,
-    ReserveStockCommand, ReserveStockRequest, ReserveStockResponse, goods_service_server::GoodsService,
-    stock_service_server::StockService,
+    GetGoodsRequest, Goods, ListGoodsRequest, ListGoodsResponse, QuoteGoodsRequest, QuoteGoodsResponse,
+    ReleaseStockRequest, ReleaseStockResponse, ReserveStockCommand, ReserveStockRequest, ReserveStockResponse,
+    goods_service_server::GoodsService, stock_service_server::StockService,
 };
 use tonic::{Request, Response, Status};
 
@@ -51,12 +51,20 @@ impl GoodsService for Catalogue {
 /// Stock of orders.
 #[derive(Clone, Debug)]
 pub(crate) struct Stock {
+    pub(crate) db: Db,
     pub(crate) reserve: Batcher<ReserveStock, Done>,
     pub(crate) release: Batcher<ReleaseStock, Undone>,
 }
 
 #[tonic::async_trait]
 impl StockService for Stock {
+    async fn quote_goods(&self, request: Request<QuoteGoodsRequest>) -> Result<Response<QuoteGoodsResponse>, Status> {
+        let goods_ids = request.into_inner().goods_ids;
+        COMMANDS_PER_CALL.check(goods_ids.len())?;
+        let rows = store::goods_of(self.db.read(), goods_ids).await.map_err(ShopError::from)?;
+        Ok(Response::new(QuoteGoodsResponse { goods: rows.into_iter().map(Goods::from).collect() }))
+    }
+
     async fn reserve_stock(
         &self,
         request: Request<ReserveStockRequest>,

@@ -92,6 +92,11 @@ pub(crate) async fn goods(db: &impl ConnectionTrait, goods_id: GoodsId) -> Resul
     Ok(goods::Entity::find_by_id(goods_id.get()).one(db).await?)
 }
 
+/// Those of `goods_ids` that exist.
+pub(crate) async fn goods_of(db: &impl ConnectionTrait, goods_ids: Vec<i64>) -> Result<Vec<goods::Model>> {
+    Ok(goods::Entity::find().filter(goods::Column::GoodsId.is_in(sql::padded(goods_ids))).all(db).await?)
+}
+
 /// Up to `limit` goods with an id above `after`, by id.
 pub(crate) async fn page(db: &impl ConnectionTrait, after: i64, limit: u64) -> Result<Vec<goods::Model>> {
     let page = goods::Entity::find().filter(goods::Column::GoodsId.gt(after)).order_by_asc(goods::Column::GoodsId);

@@ -3,6 +3,8 @@
 //! The client runs on a runtime of its own; handlers run on the runtime [`RocketMqBus::connect`] was called on.
 //! Connecting needs no broker: publishing and subscribing answer `Unavailable` until there is one.
 
+mod units;
+
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fmt::Display,
@@ -28,15 +30,12 @@ use rocketmq_runtime::{RuntimeConfig, RuntimeOwner};
 use shop_proto::topic::Delivery;
 use tokio::runtime::Handle;
 
+use self::units::{SendUnit, send_in_units};
 use super::{
     BATCH, Bus, Handler, Incoming, Outgoing, PublishError, Subscription,
     rules::{self, LEVEL_SECONDS},
 };
 
-/// Most messages sent as one batch.
-const SEND_BATCH: usize = 128;
-/// Most body bytes sent as one batch.
-const SEND_BATCH_BYTES: usize = 1024 * 1024;
 /// Listeners that may run at once, and that may wait. The client's own 4 and 16 drop broadcasts when handlers are slow.
 const LISTENERS: usize = 128;
 const LISTENERS_WAITING: usize = 8192;
@@ -134,49 +133,16 @@ impl RocketMqBus {
         Ok(())
     }
 
-    /// Sends the messages of one topic in their order. The first that finds the broker away ends it for the rest: each
-    /// further try would cost another timeout.
     async fn send_topic(&self, topic: &str, messages: Vec<Outgoing>) -> Vec<Result<(), PublishError>> {
-        let mut verdicts = Vec::with_capacity(messages.len());
-        let mut away = self.ensure_topic(topic).await.err();
-        for unit in units(&messages) {
-            let mut verdict = match &away {
-                Some(error) => Err(error.clone()),
-                None => self.send(unit).await,
-            };
-            if let (Err(PublishError::Rejected(_)), [_, _, ..]) = (&verdict, unit) {
-                // The broker refused all for one: each must get its own verdict, or that one blocks the others for ever.
-                for message in unit {
-                    verdict = self.send(std::slice::from_ref(message)).await;
-                    verdicts.push(verdict.clone());
-                }
-            } else {
-                verdicts.extend(std::iter::repeat_n(verdict.clone(), unit.len()));
-            }
-            if let Err(error @ PublishError::Unavailable(_)) = verdict {
-                away = Some(error);
-            }
+        match self.ensure_topic(topic).await {
+            Ok(()) => send_in_units(self, &messages).await,
+            Err(error) => vec![Err(error); messages.len()],
         }
-        verdicts
-    }
-
-    /// Sends one unit: one message, or several without delay as a batch.
-    async fn send(&self, unit: &[Outgoing]) -> Result<(), PublishError> {
-        let mut records = unit.iter().map(record).collect::<Result<Vec<_>, _>>()?;
-        let sent = match (records.pop(), records.is_empty()) {
-            (Some(record), true) => Box::pin(self.producer.send(record)).await,
-            (Some(record), false) => {
-                records.push(record);
-                Box::pin(self.producer.send_batch(records)).await.map(Some)
-            }
-            (None, _) => return Ok(()),
-        };
-        accepted(sent)
     }
 
     fn consumer(&self, subscription: &Subscription) -> DefaultMQPushConsumer {
         let (model, client) = match subscription.delivery {
-            Delivery::Clustering => (MessageModel::Clustering, self.member(&subscription.instance)),
+            Delivery::Clustering => (MessageModel::Clustering, member(&subscription.instance)),
             Delivery::Broadcasting => (MessageModel::Broadcasting, self.broadcast_member(&subscription.instance)),
         };
         DefaultMQPushConsumer::builder(self.client.clone())
@@ -195,16 +161,10 @@ impl RocketMqBus {
             .build()
     }
 
-    fn member(&self, instance: &str) -> ClientConfig {
-        let mut client = ClientConfig::default();
-        client.set_instance_name(instance.into());
-        client
-    }
-
     /// A member whose id `<address>@<instance>` is an absolute path: the client keeps its offsets in
     /// `$HOME/.rocketmq_offsets` joined with the id, and joining an absolute path yields that path.
     fn broadcast_member(&self, instance: &str) -> ClientConfig {
-        let mut client = self.member(instance);
+        let mut client = member(instance);
         let address = client.get_client_ip().map(ToString::to_string).unwrap_or_default();
         let place = self.config.data_dir.join("broadcast").join(address);
         client.set_client_ip(place.to_string_lossy().as_ref().into());
@@ -215,6 +175,22 @@ impl RocketMqBus {
     async fn create_offsets_dir(&self, subscription: &Subscription) -> Result<(), PublishError> {
         let member = self.broadcast_member(&subscription.instance).build_mq_client_id();
         tokio::fs::create_dir_all(PathBuf::from(member).join(&subscription.group)).await.map_err(unavailable)
+    }
+}
+
+#[async_trait]
+impl SendUnit for RocketMqBus {
+    async fn send_unit(&self, unit: &[Outgoing]) -> Result<(), PublishError> {
+        let mut records = unit.iter().map(record).collect::<Result<Vec<_>, _>>()?;
+        let sent = match (records.pop(), records.is_empty()) {
+            (Some(record), true) => Box::pin(self.producer.send(record)).await,
+            (Some(record), false) => {
+                records.push(record);
+                Box::pin(self.producer.send_batch(records)).await.map(Some)
+            }
+            (None, _) => return Ok(()),
+        };
+        accepted(sent)
     }
 }
 
@@ -290,6 +266,12 @@ fn runtime() -> Result<RuntimeOwner, PublishError> {
     plan.build().map_err(unavailable)
 }
 
+fn member(instance: &str) -> ClientConfig {
+    let mut client = ClientConfig::default();
+    client.set_instance_name(instance.into());
+    client
+}
+
 /// Runs `handler` on `runtime` from the client's own blocking thread.
 fn listener(runtime: Handle, group: String, handler: Handler) -> impl MessageListenerConcurrently + 'static {
     move |messages: &[&MessageExt], _: &ConsumeConcurrentlyContext| {
@@ -306,9 +288,10 @@ fn listener(runtime: Handle, group: String, handler: Handler) -> impl MessageLis
 
 fn incoming(message: &MessageExt) -> Incoming {
     let property = |name: &str| message.property(&name.into()).map(|value| value.to_string()).unwrap_or_default();
-    let unique = property(MessageConst::PROPERTY_UNIQ_CLIENT_MESSAGE_ID_KEYIDX);
+    // Not the unique key: the Rust broker gives all messages of a batch the same. A redelivery is stored anew.
+    let first_stored_as = property(MessageConst::PROPERTY_ORIGIN_MESSAGE_ID);
     Incoming {
-        msg_id: if unique.is_empty() { message.msg_id().to_string() } else { unique },
+        msg_id: if first_stored_as.is_empty() { message.msg_id().to_string() } else { first_stored_as },
         topic: message.topic().to_string(),
         tag: property(MessageConst::PROPERTY_TAGS),
         key: property(MessageConst::PROPERTY_KEYS),
@@ -344,27 +327,6 @@ fn delay_level(delay: Duration) -> Option<i32> {
     i32::try_from(level + 1).ok()
 }
 
-/// Cuts the messages of a topic into what goes at once: a delayed or large one alone, the others in bounded batches.
-fn units(messages: &[Outgoing]) -> Vec<&[Outgoing]> {
-    let mut units = Vec::new();
-    let mut rest = messages;
-    while !rest.is_empty() {
-        let (unit, tail) = rest.split_at(batch_len(rest).max(1));
-        units.push(unit);
-        rest = tail;
-    }
-    units
-}
-
-fn batch_len(messages: &[Outgoing]) -> usize {
-    let mut bytes = 0;
-    let fits = |message: &&Outgoing| {
-        bytes += message.body.len();
-        message.delay.is_none_or(|delay| delay.is_zero()) && bytes <= SEND_BATCH_BYTES
-    };
-    messages.iter().take(SEND_BATCH).take_while(fits).count()
-}
-
 fn accepted(sent: ClientResult<Option<SendResult>>) -> Result<(), PublishError> {
     match sent {
         Ok(Some(result)) if result.send_status == SendStatus::SendOk => Ok(()),
@@ -387,4 +349,16 @@ fn rejected(error: impl Display) -> PublishError {
 
 fn unavailable(error: impl Display) -> PublishError {
     PublishError::Unavailable(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delay_becomes_the_first_level_that_is_not_shorter() {
+        let level = |millis| delay_level(Duration::from_millis(millis));
+        assert_eq!([level(0), level(1), level(1000), level(1001)], [None, Some(1), Some(1), Some(2)]);
+        assert_eq!([level(600_000), level(600_001), level(7_200_000)], [Some(14), Some(15), Some(18)]);
+    }
 }

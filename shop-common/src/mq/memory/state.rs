@@ -1,6 +1,9 @@
 //! What the broker in memory knows: logs, groups and how far each has read. No handler runs here and nothing waits.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::SliceRandom};
 use shop_proto::topic::Delivery;
@@ -8,8 +11,8 @@ use shop_proto::topic::Delivery;
 use super::Faults;
 use crate::mq::{BATCH, Handler, Incoming, Outgoing, PublishError, Subscription, rules::LEVEL_SECONDS};
 
-/// The delay level of the first redelivery, counted from 0.
-const RETRY_LEVEL: usize = 2;
+/// The pause before attempt n+1 is the level at n plus this, counted from 0.
+const RETRY_LEVEL: usize = 1;
 /// The longest a delivery comes late, seconds.
 const LATE_MAX: u64 = 60;
 
@@ -20,17 +23,23 @@ pub(super) struct State {
     logs: HashMap<String, Vec<Incoming>>,
     /// Delayed messages, which enter their log when due.
     scheduled: Vec<(Duration, Incoming)>,
-    queues: Vec<Queue>,
+    queues: BTreeMap<Place, Queue>,
     dice: Dice,
     ids: u64,
 }
 
-/// What one group (broadcasting: one member) has yet to get from one topic. Stays when all members have left.
-struct Queue {
+/// Whose queue of what.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
     group: String,
     topic: String,
     /// The member it belongs to; none: to the group.
     owner: Option<String>,
+}
+
+/// What one group (broadcasting: one member) has yet to get from one topic. Stays when all members have left.
+#[derive(Default)]
+struct Queue {
     tags: Vec<String>,
     read: usize,
     pending: Vec<Pending>,
@@ -52,7 +61,7 @@ pub(super) struct Pending {
 
 /// Deliveries that are being handled.
 pub(super) struct Lot {
-    queue: usize,
+    place: Place,
     pub(super) handler: Handler,
     pub(super) messages: Vec<Pending>,
 }
@@ -69,7 +78,7 @@ impl Default for State {
             published: Vec::new(),
             logs: HashMap::new(),
             scheduled: Vec::new(),
-            queues: Vec::new(),
+            queues: BTreeMap::new(),
             dice: Dice::new(Faults::default()),
             ids: 0,
         }
@@ -124,20 +133,21 @@ impl State {
     ) -> Result<(), PublishError> {
         self.dice.available(self.dice.faults.fail)?;
         let Subscription { group, topic, tags, delivery, instance } = subscription;
-        let taken =
-            |queue: &Queue| queue.group == group && queue.members.iter().any(|member| member.instance == instance);
+        let taken = |(place, queue): (&Place, &Queue)| {
+            place.group == group && queue.members.iter().any(|member| member.instance == instance)
+        };
         if self.queues.iter().any(taken) {
             return Err(PublishError::Unavailable(format!("{instance} is in {group} already")));
         }
         let owner = (delivery == Delivery::Broadcasting).then(|| instance.clone());
-        let queue = self.queue(group, topic, owner);
+        let queue = self.queues.entry(Place { group, topic, owner }).or_default();
         queue.tags = tags;
         queue.members.push(Member { client, instance, handler });
         Ok(())
     }
 
     pub(super) fn leave(&mut self, client: u64) {
-        for queue in &mut self.queues {
+        for queue in self.queues.values_mut() {
             queue.members.retain(|member| member.client != client);
         }
     }
@@ -145,10 +155,10 @@ impl State {
     /// Takes what one member is to handle next.
     pub(super) fn next_lot(&mut self) -> Option<Lot> {
         self.log_due();
-        for (index, queue) in self.queues.iter_mut().enumerate() {
-            queue.read_on(self.logs.get(&queue.topic).map_or(&[], Vec::as_slice), self.now, &mut self.dice);
+        for (place, queue) in &mut self.queues {
+            queue.read_on(self.logs.get(&place.topic).map_or(&[], Vec::as_slice), self.now, &mut self.dice);
             if let Some((handler, messages)) = queue.take(self.now, &mut self.dice) {
-                return Some(Lot { queue: index, handler, messages });
+                return Some(Lot { place: place.clone(), handler, messages });
             }
         }
         None
@@ -156,16 +166,15 @@ impl State {
 
     /// Ends a lot. Not handled, a group gets it again later or as its dead letter; a broadcast is gone.
     pub(super) fn settle(&mut self, lot: Lot, handled: bool) {
-        let Some(queue) = self.queues.get_mut(lot.queue).filter(|queue| !handled && queue.owner.is_none()) else {
-            return;
-        };
+        let may_retry = !handled && lot.place.owner.is_none();
+        let Some(queue) = self.queues.get_mut(&lot.place).filter(|_| may_retry) else { return };
         for Pending { mut message, .. } in lot.messages {
             let attempt = usize::try_from(message.attempt).unwrap_or(usize::MAX);
             message.attempt = message.attempt.saturating_add(1);
-            if let Some(seconds) = LEVEL_SECONDS.get(RETRY_LEVEL + attempt - 1) {
+            if let Some(seconds) = LEVEL_SECONDS.get(attempt.saturating_add(RETRY_LEVEL)) {
                 queue.pending.push(Pending { due: self.now + Duration::from_secs(*seconds), message });
             } else {
-                message.topic = format!("%DLQ%{}", queue.group);
+                message.topic = format!("%DLQ%{}", lot.place.group);
                 self.scheduled.push((self.now, message));
             }
         }
@@ -181,16 +190,6 @@ impl State {
         for (_, message) in self.scheduled.extract_if(.., |(due, _)| *due <= now) {
             self.logs.entry(message.topic.clone()).or_default().push(message);
         }
-    }
-
-    fn queue(&mut self, group: String, topic: String, owner: Option<String>) -> &mut Queue {
-        let same = |queue: &Queue| queue.group == group && queue.topic == topic && queue.owner == owner;
-        let index = self.queues.iter().position(same).unwrap_or(self.queues.len());
-        if index == self.queues.len() {
-            let (tags, pending, members) = (Vec::new(), Vec::new(), Vec::new());
-            self.queues.push(Queue { group, topic, owner, tags, read: 0, pending, members, turn: 0 });
-        }
-        &mut self.queues[index]
     }
 }
 

@@ -1,0 +1,178 @@
+//! Transactions commit, roll back and see what they should.
+
+use std::sync::Arc;
+
+use sea_orm::{ConnectionTrait, Statement};
+use shop_common::{
+    config::Secret,
+    db::{DatabaseConfig, Db, Failure, Tx},
+};
+use shop_testkit::{TestDb, databases, mariadb_schema, sqlite};
+use tokio::{sync::Barrier, task::JoinSet};
+
+use crate::item::{self, ids, insert, item, quantity, set_quantity};
+
+async fn mariadb() -> Option<TestDb> {
+    databases(&[item::FILE]).await.into_iter().find(|test| test.name == "mariadb")
+}
+
+#[tokio::test]
+async fn a_body_that_is_fine_is_committed() {
+    for test in databases(&[item::FILE]).await {
+        insert(&test.db, vec![item(1, "a", 5)]).await.unwrap();
+        assert_eq!(ids(&test.connect_again().await).await, [1], "{}", test.name);
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_fails_leaves_nothing() {
+    for test in databases(&[item::FILE]).await {
+        let failed = test
+            .db
+            .write_tx(async |tx| {
+                shop_common::sql::insert_many(tx, vec![item(1, "a", 5)]).await?;
+                assert_eq!(quantity(tx, 1).await?, 5, "it sees its own writes");
+                Err::<(), _>(Failure::guard("item"))
+            })
+            .await;
+        assert!(matches!(failed, Err(Failure::Rollback(_))), "{failed:?}");
+        assert_eq!(ids(&test.db).await, [0_i64; 0], "{}", test.name);
+        insert(&test.db, vec![item(2, "b", 5)]).await.unwrap();
+        assert_eq!(ids(&test.db).await, [2], "{}: the connection is good for the next one", test.name);
+    }
+}
+
+#[tokio::test]
+async fn what_the_database_refuses_is_a_rollback() {
+    for test in databases(&[item::FILE]).await {
+        insert(&test.db, vec![item(1, "a", 5)]).await.unwrap();
+        for (why, wrong) in
+            [("the primary key", item(1, "b", 5)), ("the unique key", item(2, "a", 5)), ("the check", item(2, "b", -1))]
+        {
+            let failed = insert(&test.db, vec![item(3, "c", 5), wrong]).await;
+            assert!(matches!(failed, Err(Failure::Rollback(_))), "{}: {why}: {failed:?}", test.name);
+        }
+        let nonsense = test.db.write_tx(async |tx| Ok(tx.execute_unprepared("SELECT nonsense").await?)).await;
+        assert!(matches!(nonsense, Err(Failure::Rollback(_))), "{}: {nonsense:?}", test.name);
+        assert_eq!(ids(&test.db).await, [1], "{}: the good neighbour went too", test.name);
+    }
+}
+
+#[tokio::test]
+async fn text_that_differs_only_in_case_is_two_keys() {
+    for test in databases(&[item::FILE]).await {
+        insert(&test.db, vec![item(1, "key", 0), item(2, "KEY", 0), item(3, "kéy", 0)]).await.unwrap();
+        assert_eq!(ids(&test.db).await, [1, 2, 3], "{}", test.name);
+        let again = insert(&test.db, vec![item(4, "KEY", 0)]).await;
+        assert!(matches!(again, Err(Failure::Rollback(_))), "{}: {again:?}", test.name);
+    }
+}
+
+/// Each reads, then writes what it read plus one.
+async fn count_up(db: &Db) -> Result<(), Failure> {
+    db.write_tx(async |tx| {
+        let seen = quantity(tx, 1).await?;
+        tokio::task::yield_now().await;
+        set_quantity(tx, 1, seen + 1).await
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sixteen_writers_of_one_sqlite_file_are_never_locked_out() {
+    let test = sqlite(&[item::FILE]).await;
+    insert(&test.db, vec![item(1, "a", 0)]).await.unwrap();
+    // Two pools, as two processes have them: within one the pool of one connection would hide a deferred transaction.
+    let pools = [test.db.clone(), test.connect_again().await];
+    let mut tasks = JoinSet::new();
+    for task in 0..16 {
+        let db = pools[task % 2].clone();
+        tasks.spawn(async move {
+            for _ in 0..8 {
+                count_up(&db).await.unwrap();
+            }
+        });
+    }
+    tasks.join_all().await;
+    assert_eq!(item::all(&test.db).await[0].quantity, 16 * 8);
+}
+
+#[tokio::test]
+async fn readers_are_not_kept_by_a_writer() {
+    for test in databases(&[item::FILE]).await {
+        insert(&test.db, vec![item(1, "a", 1)]).await.unwrap();
+        test.db
+            .write_tx(async |tx| {
+                set_quantity(tx, 1, 2).await?;
+                assert_eq!(item::all(&test.db).await[0].quantity, 1, "{}", test.name);
+                Ok(())
+            })
+            .await
+            .unwrap();
+        assert_eq!(item::all(&test.db).await[0].quantity, 2, "{}", test.name);
+    }
+}
+
+#[tokio::test]
+async fn a_schema_of_another_collation_is_refused() {
+    let Some(url) = mariadb_schema("utf8mb4_general_ci").await else { return };
+    let refused = Db::connect(&DatabaseConfig { url: Secret::new(url), max_connections: 2 }).await.unwrap_err();
+    assert!(refused.to_string().contains("utf8mb4_bin"), "{refused}");
+}
+
+async fn isolation(tx: &Tx) -> String {
+    let ask = Statement::from_string(tx.get_database_backend(), "SELECT @@tx_isolation AS isolation");
+    tx.query_one_raw(ask).await.unwrap().unwrap().try_get("", "isolation").unwrap()
+}
+
+#[tokio::test]
+async fn every_connection_is_read_committed() {
+    let Some(test) = mariadb().await else { return };
+    let all = Arc::new(Barrier::new(4));
+    let mut tasks = JoinSet::new();
+    for _ in 0..4 {
+        let (db, all) = (test.db.clone(), Arc::clone(&all));
+        tasks.spawn(async move {
+            // Nobody gives his connection back before all have one.
+            let found = db.write_tx(async |tx| {
+                all.wait().await;
+                Ok(isolation(tx).await)
+            });
+            found.await.unwrap()
+        });
+    }
+    assert_eq!(tasks.join_all().await, ["READ-COMMITTED"; 4]);
+}
+
+#[tokio::test]
+async fn a_transaction_sees_what_others_committed_meanwhile() {
+    let Some(test) = mariadb().await else { return };
+    insert(&test.db, vec![item(1, "a", 1)]).await.unwrap();
+    let seen = test.db.write_tx(async |tx| {
+        let before = quantity(tx, 1).await?;
+        test.db.write_tx(async |other| set_quantity(other, 1, 2).await).await?;
+        Ok((before, quantity(tx, 1).await?))
+    });
+    assert_eq!(seen.await.unwrap(), (1, 2));
+}
+
+#[tokio::test]
+async fn of_two_that_wait_for_each_other_one_rolls_back() {
+    let Some(test) = mariadb().await else { return };
+    insert(&test.db, vec![item(1, "a", 0), item(2, "b", 0)]).await.unwrap();
+    let both = Arc::new(Barrier::new(2));
+    let cross = |first, second| {
+        let (db, both) = (test.db.clone(), Arc::clone(&both));
+        async move {
+            db.write_tx(async |tx| {
+                set_quantity(tx, first, 1).await?;
+                both.wait().await;
+                set_quantity(tx, second, 2).await
+            })
+            .await
+        }
+    };
+    let (one, other) = tokio::join!(cross(1, 2), cross(2, 1));
+    let lost = [one, other].into_iter().filter_map(Result::err).collect::<Vec<_>>();
+    assert!(matches!(&lost[..], [Failure::Rollback(why)] if why.contains("Deadlock")), "{lost:?}");
+}

@@ -1,0 +1,163 @@
+//! Rows that are due are claimed in order, once in a lease, and come up again.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use shop_common::{
+    db::{Db, Failure, Result},
+    due::{Backoff, Due, Sweep, sweep_until_stopped},
+    due_table, shutdown,
+    time::{Clock, Millis},
+};
+use shop_testkit::{databases, eventually};
+use tokio::sync::Notify;
+
+use crate::item::{self, due, insert, item};
+
+const DUE: Due = due_table!("item", "id");
+const NOW: Millis = Millis::new(10_000);
+const BACKOFF: Backoff = Backoff { base: Duration::from_secs(4), cap: Duration::from_secs(16) };
+
+async fn claim(db: &Db, limit: u32, now: Millis) -> Result<Vec<(i64, i64)>> {
+    db.write_tx(async |tx| DUE.claim(tx, limit, BACKOFF, now).await).await
+}
+
+fn keys(claimed: &[(i64, i64)]) -> Vec<i64> {
+    claimed.iter().map(|(key, _)| *key).collect()
+}
+
+#[tokio::test]
+async fn what_is_due_is_claimed_in_due_order() {
+    for test in databases(&[item::FILE]).await {
+        let later = due(6, 10_001);
+        insert(&test.db, vec![due(1, 9_000), due(2, 7_000), due(3, 10_000), due(4, 8_000), later, item(7, "never", 0)])
+            .await
+            .unwrap();
+        assert_eq!(keys(&claim(&test.db, 3, NOW).await.unwrap()), [2, 4, 1], "{}", test.name);
+        assert_eq!(keys(&claim(&test.db, 3, NOW).await.unwrap()), [3], "{}", test.name);
+        assert_eq!(claim(&test.db, 3, NOW).await.unwrap(), [], "{}", test.name);
+    }
+}
+
+#[tokio::test]
+async fn a_claimed_row_comes_up_again_later_and_later() {
+    for test in databases(&[item::FILE]).await {
+        insert(&test.db, vec![due(1, 10_000)]).await.unwrap();
+        let mut now = NOW;
+        for (attempts, pause) in [(0, 3_000..=4_000), (1, 6_000..=8_000), (2, 12_000..=16_000), (3, 12_000..=16_000)] {
+            assert_eq!(claim(&test.db, 9, now).await.unwrap(), [(1, attempts)], "{}", test.name);
+            let row = item::all(&test.db).await.remove(0);
+            let lease = row.due_ms.unwrap() - now.get();
+            assert!(pause.contains(&lease), "{}: {lease} not in {pause:?}", test.name);
+            assert_eq!(row.attempts, attempts + 1, "{}", test.name);
+            assert_eq!(claim(&test.db, 9, Millis::new(row.due_ms.unwrap() - 1)).await.unwrap(), [], "{}", test.name);
+            now = Millis::new(row.due_ms.unwrap());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_claim_that_rolled_back_was_none() {
+    for test in databases(&[item::FILE]).await {
+        insert(&test.db, vec![due(1, 10_000)]).await.unwrap();
+        let failed = test.db.write_tx(async |tx| {
+            assert_eq!(DUE.claim::<i64>(tx, 9, BACKOFF, NOW).await?.len(), 1);
+            Err::<(), _>(Failure::guard("item"))
+        });
+        failed.await.unwrap_err();
+        assert_eq!(claim(&test.db, 9, NOW).await.unwrap(), [(1, 0)], "{}", test.name);
+    }
+}
+
+#[tokio::test]
+async fn many_rows_are_claimed_at_once() {
+    for test in databases(&[item::FILE]).await {
+        insert(&test.db, (1..=600).map(|id| due(id, id)).collect()).await.unwrap();
+        assert_eq!(keys(&claim(&test.db, 500, NOW).await.unwrap()), (1..=500).collect::<Vec<_>>(), "{}", test.name);
+        assert_eq!(claim(&test.db, 500, NOW).await.unwrap().len(), 100, "{}", test.name);
+    }
+}
+
+#[tokio::test]
+async fn two_sweepers_never_claim_the_same_row_in_one_lease() {
+    for test in databases(&[item::FILE]).await {
+        insert(&test.db, (1..=200).map(|id| due(id, id)).collect()).await.unwrap();
+        let pools = [test.db.clone(), test.connect_again().await];
+        let sweep = async |db: &Db| {
+            let mut mine = Vec::new();
+            loop {
+                match claim(db, 7, NOW).await {
+                    Ok(claimed) if claimed.is_empty() => return mine,
+                    Ok(claimed) => mine.extend(keys(&claimed)),
+                    Err(Failure::Rollback(_)) => {}
+                    Err(Failure::Down(why)) => panic!("{}: {why}", test.name),
+                }
+            }
+        };
+        let (mut all, others) = tokio::join!(sweep(&pools[0]), sweep(&pools[1]));
+        all.extend(others);
+        let distinct: BTreeSet<i64> = all.iter().copied().collect();
+        assert_eq!((all.len(), distinct.len()), (200, 200), "{}", test.name);
+        assert!(item::all(&test.db).await.iter().all(|item| item.attempts == 1), "{}", test.name);
+    }
+}
+
+/// Counts its rounds; each does as it is told.
+struct Rounds<F> {
+    count: AtomicUsize,
+    act: F,
+}
+
+#[async_trait]
+impl<F: Fn(usize) -> Result<usize> + Send + Sync + 'static> Sweep for Rounds<F> {
+    fn name(&self) -> &'static str {
+        "rounds"
+    }
+
+    async fn run_once(&self, _now: Millis) -> Result<usize> {
+        (self.act)(self.count.fetch_add(1, Ordering::SeqCst))
+    }
+}
+
+/// Runs sweeps that find nothing in their `rounds`th run, hourly, waking them up until then.
+async fn sweep(rounds: usize, act: impl Fn(usize) -> Result<usize> + Send + Sync + 'static) {
+    let sweep = Arc::new(Rounds { count: AtomicUsize::new(0), act });
+    let (wake, (switch, shutdown)) = (Arc::new(Notify::new()), shutdown::channel());
+    let sweeps: Vec<Arc<dyn Sweep>> = vec![sweep.clone()];
+    let interval = Duration::from_hours(1);
+    let clock = Clock::manual(NOW);
+    let run = tokio::spawn(sweep_until_stopped(sweeps, interval, Arc::clone(&wake), clock, shutdown));
+    eventually("enough rounds", Duration::from_secs(30), async || {
+        wake.notify_one();
+        sweep.count.load(Ordering::SeqCst) >= rounds
+    })
+    .await;
+    switch.stop();
+    run.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_sweeper_goes_on_until_nothing_is_due() {
+    sweep(5, |round| Ok(usize::from(round < 4))).await;
+}
+
+#[tokio::test]
+async fn a_sweep_that_fails_is_tried_again() {
+    sweep(3, |round| if round < 2 { Err(Failure::Down("gone".into())) } else { Ok(0) }).await;
+}
+
+#[tokio::test]
+async fn a_sweep_that_panics_is_tried_again() {
+    sweep(3, |round| {
+        assert!(round >= 2, "as told");
+        Ok(0)
+    })
+    .await;
+}

@@ -1,0 +1,50 @@
+//! Configuration of the order service.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use shop_common::{batch::Limits, db::DatabaseConfig, money::Fen, outbox::RelayConfig};
+
+use crate::pricing::Shipping;
+
+/// Section `order`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where its rows are.
+    pub database: DatabaseConfig,
+    /// Limits of its batches.
+    pub batch: Limits,
+    /// The pool that sends its outbox.
+    pub relay: RelayConfig,
+    /// What shipping costs, in fen.
+    pub shipping_fee_fen: i64,
+    /// Items' totals above this ship free, in fen.
+    pub free_shipping_above_fen: i64,
+    /// How long a confirmed order may stay unpaid, in seconds.
+    pub pay_timeout_s: u64,
+    /// How long a saga may take before the order is cancelled, in seconds.
+    pub saga_deadline_s: u64,
+    /// How long one step of a saga may take before it is asked again, in milliseconds.
+    pub step_timeout_ms: u64,
+    /// Refuse what cannot be taken as things stand before the order is stored. Off, only the keepers refuse.
+    pub look_before_saga: bool,
+}
+
+impl Config {
+    pub(crate) const fn shipping(&self) -> Shipping {
+        Shipping { fee: Fen::new(self.shipping_fee_fen), free_above: Fen::new(self.free_shipping_above_fen) }
+    }
+
+    pub(crate) const fn saga_deadline(&self) -> Duration {
+        Duration::from_secs(self.saga_deadline_s)
+    }
+
+    pub(crate) const fn step_timeout(&self) -> Duration {
+        Duration::from_millis(self.step_timeout_ms)
+    }
+
+    pub(crate) const fn pay_timeout(&self) -> Duration {
+        Duration::from_secs(self.pay_timeout_s)
+    }
+}

@@ -1,0 +1,3 @@
+//! What the order service hears.
+
+pub(crate) mod on_payment_succeeded;

@@ -1,0 +1,126 @@
+//! The shape of a request, checked before anything is read (traps 3, 4; limits of the contract).
+
+use std::collections::BTreeSet;
+
+use prost::Message;
+use sha2::{Digest, Sha256};
+use shop_common::{
+    code::ShopCode,
+    error::{Result, ShopError},
+    id::{CouponId, GoodsId, UserId},
+    money::Fen,
+};
+use shop_proto::order::v1::{ConfirmItem, ConfirmOrderRequest};
+
+use crate::pricing::{Wanted, WantedLine};
+
+const REQUEST_ID_CHARS: usize = 64;
+const LINES: usize = 50;
+const QUANTITY_MAX: i32 = 9999;
+const TEXT_CHARS: usize = 255;
+
+/// Reads an order to be placed.
+pub(super) fn wanted(request: ConfirmOrderRequest) -> Result<Wanted> {
+    if request == ConfirmOrderRequest::default() {
+        return Err(ShopCode::OrderInvalid.into());
+    }
+    let request_hash = hash(&request);
+    Ok(Wanted {
+        request_id: request_id(request.request_id)?,
+        request_hash,
+        user_id: UserId::parse(request.user_id, "user_id")?,
+        lines: lines(&request.items)?,
+        coupon_id: request.coupon_id.map(|id| CouponId::parse(id, "coupon_id")).transpose()?,
+        balance_used: amount(request.balance_used_fen, ShopCode::MoneyPaidNegative, "balance_used_fen")?,
+        expected_shipping: optional(
+            request.expected_shipping_fen,
+            ShopCode::ShippingFeeInvalid,
+            "expected_shipping_fen",
+        )?,
+        expected_total: optional(request.expected_total_fen, ShopCode::OrderAmountInvalid, "expected_total_fen")?,
+        address: text(request.address, "address")?,
+        consignee: text(request.consignee, "consignee")?,
+        phone: text(request.phone, "phone")?,
+    })
+}
+
+/// A free text of at most 255 characters, kept as it was sent.
+pub(super) fn text(text: String, field: &'static str) -> Result<String> {
+    if text.chars().count() > TEXT_CHARS {
+        return Err(ShopError::invalid(field, "at most 255 characters"));
+    }
+    if text.contains('\0') {
+        return Err(ShopError::invalid(field, "no NUL characters"));
+    }
+    Ok(text)
+}
+
+/// SHA-256 (hex) of everything but the key.
+fn hash(request: &ConfirmOrderRequest) -> String {
+    let content = ConfirmOrderRequest { request_id: String::new(), ..request.clone() };
+    Sha256::digest(content.encode_to_vec()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn request_id(request_id: String) -> Result<String> {
+    let visible = request_id.bytes().all(|byte| byte.is_ascii_graphic());
+    if !visible || request_id.is_empty() || request_id.len() > REQUEST_ID_CHARS {
+        return Err(ShopError::invalid("request_id", "1 to 64 visible ASCII characters"));
+    }
+    Ok(request_id)
+}
+
+fn lines(items: &[ConfirmItem]) -> Result<Vec<WantedLine>> {
+    if items.is_empty() {
+        return Err(ShopError::at(ShopCode::OrderInvalid, "items"));
+    }
+    if items.len() > LINES {
+        return Err(ShopError::invalid("items", "at most 50 lines"));
+    }
+    let (mut seen, mut lines) = (BTreeSet::new(), Vec::with_capacity(items.len()));
+    for item in items {
+        let goods_id = GoodsId::parse(item.goods_id, "items.goods_id")?;
+        if !seen.insert(goods_id) {
+            return Err(ShopError::invalid("items.goods_id", "each goods_id once"));
+        }
+        if !(1..=QUANTITY_MAX).contains(&item.quantity) {
+            return Err(ShopError::invalid("items.quantity", "a quantity is between 1 and 9999"));
+        }
+        let expected_price = optional(item.expected_price_fen, ShopCode::ParameterInvalid, "items.expected_price_fen")?;
+        lines.push(WantedLine { goods_id, quantity: item.quantity, expected_price });
+    }
+    Ok(lines)
+}
+
+fn amount(fen: i64, code: ShopCode, field: &'static str) -> Result<Fen> {
+    let amount = Fen::new(fen);
+    if amount.is_negative() { Err(ShopError::at(code, field)) } else { Ok(amount) }
+}
+
+fn optional(fen: Option<i64>, code: ShopCode, field: &'static str) -> Result<Option<Fen>> {
+    fen.map(|fen| amount(fen, code, field)).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request() -> ConfirmOrderRequest {
+        let item = ConfirmItem { goods_id: 7, quantity: 1, expected_price_fen: None };
+        ConfirmOrderRequest { request_id: "k".into(), user_id: 1, items: vec![item], ..ConfirmOrderRequest::default() }
+    }
+
+    #[test]
+    fn the_hash_covers_everything_but_the_key() {
+        let hash_of = |request: ConfirmOrderRequest| wanted(request).unwrap().request_hash;
+        assert_eq!(hash_of(request()), hash_of(ConfirmOrderRequest { request_id: "other".into(), ..request() }));
+        assert_ne!(hash_of(request()), hash_of(ConfirmOrderRequest { address: "北京".into(), ..request() }));
+    }
+
+    #[test]
+    fn texts_are_counted_in_characters_and_kept() {
+        assert_eq!(text("京".repeat(255), "address").unwrap().chars().count(), 255);
+        assert!(text("京".repeat(256), "address").is_err());
+        assert!(text("a\0b".into(), "address").is_err());
+        assert_eq!(text("' OR 1=1 --\u{202e}".into(), "address").unwrap(), "' OR 1=1 --\u{202e}");
+    }
+}

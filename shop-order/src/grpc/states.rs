@@ -1,0 +1,113 @@
+//! State of orders, for other services only.
+
+use shop_common::{
+    batch::NotDone,
+    db::Db,
+    error::ShopError,
+    id::{OrderId, PayId, UserId},
+    money::Fen,
+    service::{COMMANDS_PER_CALL, deadline_of},
+};
+use shop_proto::{
+    common::v1::{DoOutcome, do_outcome},
+    order::v1::{
+        BeginPaymentCommand, BeginPaymentRequest, BeginPaymentResponse, GetStatesRequest, GetStatesResponse,
+        MarkPaidCommand, MarkPaidOutcome, MarkPaidRequest, MarkPaidResponse, OrderState, mark_paid_outcome::Kind,
+        order_state_service_server::OrderStateService,
+    },
+};
+use tonic::{Request, Response, Status};
+
+use crate::{
+    entity::order::Model,
+    order::{Begun, Marked},
+    store,
+    transitions::Transitions,
+};
+
+/// State of orders.
+#[derive(Clone)]
+pub(crate) struct States {
+    pub(crate) db: Db,
+    pub(crate) transitions: Transitions,
+}
+
+#[tonic::async_trait]
+impl OrderStateService for States {
+    async fn get_states(&self, request: Request<GetStatesRequest>) -> Result<Response<GetStatesResponse>, Status> {
+        let order_ids = request.into_inner().order_ids;
+        COMMANDS_PER_CALL.check(order_ids.len())?;
+        let rows = store::rows(self.db.read(), order_ids.clone()).await.map_err(ShopError::from)?;
+        let state = |order_id: i64| {
+            let row = rows.iter().find(|row| row.order_id == order_id);
+            row.map_or(OrderState { order_id, ..OrderState::default() }, OrderState::from)
+        };
+        Ok(Response::new(GetStatesResponse { states: order_ids.into_iter().map(state).collect() }))
+    }
+
+    async fn begin_payment(
+        &self,
+        request: Request<BeginPaymentRequest>,
+    ) -> Result<Response<BeginPaymentResponse>, Status> {
+        let commands = request.into_inner().commands;
+        COMMANDS_PER_CALL.check(commands.len())?;
+        let begin = |command: BeginPaymentCommand| async move {
+            let (order_id, user_id) = (OrderId::new(command.order_id), UserId::new(command.user_id));
+            let deadline = deadline_of(command.context.as_ref());
+            begun(self.transitions.begin(order_id, user_id, Fen::new(command.amount_fen), deadline).await)
+        };
+        let outcomes = futures::future::join_all(commands.into_iter().map(begin)).await;
+        Ok(Response::new(BeginPaymentResponse { outcomes }))
+    }
+
+    async fn mark_paid(&self, request: Request<MarkPaidRequest>) -> Result<Response<MarkPaidResponse>, Status> {
+        let commands = request.into_inner().commands;
+        COMMANDS_PER_CALL.check(commands.len())?;
+        let mark = |command: MarkPaidCommand| async move {
+            let (order_id, pay_id) = (OrderId::new(command.order_id), PayId::new(command.pay_id));
+            marked(self.transitions.mark(order_id, pay_id, Fen::new(command.amount_fen)).await)
+        };
+        let outcomes = futures::future::join_all(commands.into_iter().map(mark)).await;
+        Ok(Response::new(MarkPaidResponse { outcomes }))
+    }
+}
+
+fn begun(outcome: Result<Begun, NotDone>) -> DoOutcome {
+    let (kind, detail) = match outcome {
+        Ok(Begun::Now) => (do_outcome::Kind::Done, String::new()),
+        Ok(Begun::Already) => (do_outcome::Kind::Already, String::new()),
+        Ok(Begun::Refused(refusal)) => return refusal.into(),
+        Err(not_done @ (NotDone::Busy | NotDone::Expired)) => (do_outcome::Kind::NotRun, not_done.to_string()),
+        Err(not_done) => (do_outcome::Kind::Unknown, not_done.to_string()),
+    };
+    DoOutcome { kind: kind.into(), refusal: None, detail }
+}
+
+fn marked(outcome: Result<Marked, NotDone>) -> MarkPaidOutcome {
+    let (kind, detail) = match outcome {
+        Ok(Marked::Bound) => (Kind::Bound, String::new()),
+        Ok(Marked::AlreadyBound) => (Kind::AlreadyBound, String::new()),
+        Ok(Marked::Cancelled) => (Kind::NotBoundCancelled, String::new()),
+        Ok(Marked::PaidByOther) => (Kind::NotBoundPaidByOther, String::new()),
+        Ok(Marked::Amount) => (Kind::NotBoundAmount, String::new()),
+        Ok(Marked::NotYet) => (Kind::NotYet, String::new()),
+        Ok(Marked::NotFound) => (Kind::NotFound, String::new()),
+        Err(not_done @ (NotDone::Busy | NotDone::Expired)) => (Kind::NotRun, not_done.to_string()),
+        Err(not_done) => (Kind::Unknown, not_done.to_string()),
+    };
+    MarkPaidOutcome { kind: kind.into(), detail }
+}
+
+impl From<&Model> for OrderState {
+    fn from(row: &Model) -> Self {
+        Self {
+            order_id: row.order_id,
+            found: true,
+            user_id: row.user_id,
+            status: i32::from(row.order_status),
+            pay_status: i32::from(row.pay_status),
+            amount_due_fen: row.amount_due_fen,
+            pay_id: row.pay_id.unwrap_or_default(),
+        }
+    }
+}

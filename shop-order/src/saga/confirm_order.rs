@@ -1,0 +1,200 @@
+//! The saga on one screen: price, write the order, take stock, coupon and balance, confirm; or give everything back.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use shop_common::{
+    code::{ShopCode, Verdict},
+    db::Db,
+    error::{Result, ShopError},
+    id::{Generator, GoodsId, OrderId},
+    link::call,
+    money::Fen,
+    time::{Clock, Millis},
+    trace::TraceParent,
+};
+use shop_proto::{coupon::v1::GetCouponRequest, goods::v1::QuoteGoodsRequest, user::v1::GetUserRequest};
+use tokio::time::{Instant, sleep};
+use tonic::Status;
+
+use super::participants::{Participants, Step};
+use crate::{
+    config::Config,
+    order::{Cause, Confirmed},
+    pricing::{self, CouponFacts, Facts, Priced, Quote, Wanted},
+    store,
+    transitions::Transitions,
+    tx::{ConfirmOrder, CreateOrder, Created},
+    view::{Repeat, Stored},
+};
+
+/// Pause before a transition of our own row is tried again.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Places orders.
+#[derive(Clone)]
+pub(crate) struct Saga {
+    pub(crate) config: Arc<Config>,
+    pub(crate) db: Db,
+    pub(crate) clock: Clock,
+    pub(crate) ids: Arc<Generator>,
+    pub(crate) transitions: Transitions,
+    pub(crate) participants: Participants,
+}
+
+impl Saga {
+    /// Places the order, or says why not; `patience` is until when the caller waits for a saga that runs elsewhere.
+    ///
+    /// It runs to its end whether or not its caller is still there (traps 16, 21).
+    pub(crate) async fn confirm_order(&self, wanted: Wanted, patience: Instant) -> Result<Stored> {
+        let known = store::by_request(self.db.read(), wanted.user_id, &wanted.request_id).await?;
+        if let Some(known) = known {
+            return self.repeat(known, &wanted, patience).await;
+        }
+        let priced = self.price(&wanted).await?;
+        let until = Instant::now() + self.config.saga_deadline();
+        let order = match self.create(&wanted, priced, until).await? {
+            Created::Created(order) => order,
+            Created::Exists(known) => return self.repeat(known, &wanted, patience).await,
+        };
+        match self.take(&order, until).await {
+            Ok(()) => self.confirm(order, until).await,
+            Err(cause) => self.give_back(&order, cause, until).await,
+        }
+    }
+
+    /// All three at once; several refusals: stock, then coupon, then balance.
+    async fn take(&self, order: &Stored, until: Instant) -> Result<(), Cause> {
+        let (stock, coupon, balance) = tokio::join!(
+            self.participants.reserve_stock(order, until),
+            self.participants.redeem_coupon(order, until),
+            self.participants.debit_balance(order, until),
+        );
+        let steps = [stock, coupon, balance];
+        for step in &steps {
+            if let Step::Refused(refusal) = step {
+                return Err(Cause::Refused(refusal.clone()));
+            }
+        }
+        if steps.iter().all(|step| *step == Step::Done) { Ok(()) } else { Err(Cause::Recovery) }
+    }
+
+    /// After an error the row decides: a lost answer to COMMIT may have been a success.
+    async fn confirm(&self, order: Stored, until: Instant) -> Result<Stored> {
+        let pay_timeout = self.config.pay_timeout();
+        let command = ConfirmOrder { order_id: order.id(), pay_timeout, trace: TraceParent::current() };
+        let confirmed = insist(until, || self.transitions.confirm(command, until)).await;
+        match confirmed {
+            Some((Confirmed::Now | Confirmed::Already, Some(now))) => Ok(order.moved(&now)),
+            _ => self.answer_of_row(order.id()).await,
+        }
+    }
+
+    /// Cancels: the broadcast, and behind it the sweeper, give back whatever was taken.
+    async fn give_back(&self, order: &Stored, cause: Cause, until: Instant) -> Result<Stored> {
+        tracing::info!(order.id = %order.id(), ?cause, "order is given back");
+        insist(until, || self.transitions.cancel(order.id(), cause.clone())).await;
+        self.answer_of_row(order.id()).await
+    }
+
+    async fn answer_of_row(&self, order_id: OrderId) -> Result<Stored> {
+        let row = store::by_ids(self.db.read(), vec![order_id.get()]).await?.pop();
+        let order = row.ok_or(ShopCode::Unknown)?;
+        match order.repeat() {
+            Repeat::Confirmed => Ok(order),
+            Repeat::Refused(refusal) => Err(refusal),
+            Repeat::Running => Err(ShopCode::Unknown.into()),
+        }
+    }
+
+    /// The answer to a request that was seen before (contract §1).
+    async fn repeat(&self, mut known: Stored, wanted: &Wanted, patience: Instant) -> Result<Stored> {
+        if known.row.request_hash != wanted.request_hash {
+            return Err(ShopError::at(ShopCode::IdempotencyConflict, "request_id"));
+        }
+        let mut waiter = self.transitions.changes.wait_for(known.id());
+        loop {
+            let row = store::by_ids(self.db.read(), vec![known.row.order_id]).await?.pop();
+            known = row.ok_or(ShopCode::Unknown)?;
+            match known.repeat() {
+                Repeat::Confirmed => return Ok(known),
+                Repeat::Refused(refusal) => return Err(refusal),
+                Repeat::Running => {}
+            }
+            if tokio::time::timeout_at(patience, waiter.changed()).await.is_err() {
+                return Err(ShopError::at(ShopCode::InProgress, "request_id"));
+            }
+        }
+    }
+
+    async fn create(&self, wanted: &Wanted, priced: Priced, until: Instant) -> Result<Created> {
+        let order_id = OrderId::new(self.ids.next().await?);
+        let saga_deadline = self.clock.now().after(self.config.saga_deadline());
+        let command = CreateOrder { order_id, wanted: wanted.clone(), priced, saga_deadline };
+        self.transitions.create(command, until).await.map_err(ShopError::from)
+    }
+
+    /// Nothing is stored yet: a refusal here leaves the key free.
+    async fn price(&self, wanted: &Wanted) -> Result<Priced> {
+        let facts = self.facts(wanted).await?;
+        let priced = pricing::price(wanted, &facts, self.config.shipping(), self.clock.now())?;
+        if self.config.look_before_saga {
+            pricing::look(wanted, &facts)?;
+        }
+        Ok(priced)
+    }
+
+    async fn facts(&self, wanted: &Wanted) -> Result<Facts> {
+        let Participants { mut goods, mut coupons, mut users, .. } = self.participants.clone();
+        let timeout = self.config.step_timeout();
+        let goods_ids = wanted.lines.iter().map(|line| line.goods_id.get()).collect();
+        let user_id = wanted.user_id.get();
+        let quotes = goods.quote_goods(call(QuoteGoodsRequest { goods_ids }, timeout));
+        let user = users.get_user(call(GetUserRequest { user_id }, timeout));
+        let coupon = async {
+            let Some(coupon_id) = wanted.coupon_id else { return Ok(None) };
+            let request = GetCouponRequest { coupon_id: coupon_id.get(), user_id };
+            coupons.get_coupon(call(request, timeout)).await.map(|coupon| Some(coupon.into_inner()))
+        };
+        let (quotes, user, coupon) = tokio::join!(quotes, user, coupon);
+        let quotes = quotes.map_err(|status| unread(&status))?.into_inner().goods;
+        let quote = |goods: &shop_proto::goods::v1::Goods| Quote {
+            price: Fen::new(goods.price_fen),
+            on_hand: goods.stock_on_hand,
+        };
+        let goods: BTreeMap<GoodsId, Quote> =
+            quotes.iter().map(|goods| (GoodsId::new(goods.goods_id), quote(goods))).collect();
+        let balance = Fen::new(user.map_err(|status| unread(&status))?.into_inner().balance_fen);
+        let coupon = coupon.map_err(|status| unread(&status))?.map(|coupon| CouponFacts {
+            discount: Fen::new(coupon.discount_fen),
+            minimum: Fen::new(coupon.minimum_fen),
+            used: coupon.used,
+            valid_from: coupon.valid_from_ms.map(Millis::new),
+            valid_until: coupon.valid_until_ms.map(Millis::new),
+        });
+        Ok(Facts { goods, coupon, balance })
+    }
+}
+
+/// A read that failed changed nothing, whatever its status: the caller may simply try again.
+fn unread(status: &Status) -> ShopError {
+    let error = ShopError::from_status(status);
+    if error.verdict() == Verdict::Refused { error } else { ShopCode::Unavailable.into() }
+}
+
+/// Tries a transition of our own row until it ran or the time is up.
+async fn insist<T, E, Fut>(until: Instant, transition: impl Fn() -> Fut) -> Option<T>
+where
+    E: std::fmt::Display,
+    Fut: Future<Output = Result<T, E>>,
+{
+    loop {
+        match transition().await {
+            Ok(outcome) => return Some(outcome),
+            Err(error) => tracing::warn!(%error, "transition not known to be done; trying again"),
+        }
+        if Instant::now() + PAUSE >= until {
+            return None;
+        }
+        sleep(PAUSE).await;
+    }
+}

@@ -1,0 +1,198 @@
+//! Whom the saga asks. Calls of concurrent sagas to one service travel together. A timeout is not a no: only a refusal
+//! is a refusal, everything else is asked again under the same id while there is time (traps 16, 18).
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use shop_common::{
+    batch::{Batcher, Command, Limits},
+    code::ShopCode,
+    db::Failure,
+    error::ShopError,
+    id::OrderId,
+    link::{Link, call},
+    trace::TraceParent,
+};
+use shop_proto::{
+    common::v1::{CommandContext, DoOutcome, do_outcome},
+    coupon::v1::{
+        RedeemCouponCommand, RedeemCouponRequest, coupon_service_client::CouponServiceClient,
+        redemption_service_client::RedemptionServiceClient,
+    },
+    goods::v1::{ReserveStockCommand, ReserveStockRequest, StockLine, stock_service_client::StockServiceClient},
+    user::v1::{
+        DebitBalanceCommand, DebitBalanceRequest, balance_service_client::BalanceServiceClient,
+        user_service_client::UserServiceClient,
+    },
+};
+use tokio::time::{Instant, sleep};
+use tonic::Status;
+
+use crate::view::Stored;
+
+/// First pause before a step is asked again; doubled up to a second.
+const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// How the other services are reached.
+#[derive(Clone, Debug)]
+pub struct Links {
+    /// Goods and stock.
+    pub goods: Link,
+    /// Coupons.
+    pub coupon: Link,
+    /// Users and balance.
+    pub user: Link,
+    /// Payments.
+    pub pay: Link,
+}
+
+/// How a step of the saga ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Taken.
+    Done,
+    /// A definite no.
+    Refused(ShopError),
+    /// The order was cancelled while it was being confirmed.
+    Cancelled,
+    /// Not known when the time was up.
+    Unknown,
+}
+
+#[derive(Clone)]
+struct Call<C>(C);
+
+impl<C: Clone + Send + Sync + 'static> Command for Call<C> {}
+
+type Calls<C> = Batcher<Call<C>, DoOutcome>;
+
+/// The other services, as the saga sees them.
+#[derive(Clone)]
+pub(crate) struct Participants {
+    reserve: Calls<ReserveStockCommand>,
+    redeem: Calls<RedeemCouponCommand>,
+    debit: Calls<DebitBalanceCommand>,
+    step_timeout: Duration,
+    pub(crate) goods: StockServiceClient<Link>,
+    pub(crate) coupons: CouponServiceClient<Link>,
+    pub(crate) users: UserServiceClient<Link>,
+}
+
+impl Participants {
+    pub(crate) fn new(links: &Links, step_timeout: Duration) -> Self {
+        let stock = StockServiceClient::new(links.goods.clone());
+        let redemption = RedemptionServiceClient::new(links.coupon.clone());
+        let balance = BalanceServiceClient::new(links.user.clone());
+        Self {
+            reserve: coalesce(move |commands| {
+                let (mut client, request) = (stock.clone(), call(ReserveStockRequest { commands }, step_timeout));
+                async move { Ok(client.reserve_stock(request).await?.into_inner().outcomes) }
+            }),
+            redeem: coalesce(move |commands| {
+                let (mut client, request) = (redemption.clone(), call(RedeemCouponRequest { commands }, step_timeout));
+                async move { Ok(client.redeem_coupon(request).await?.into_inner().outcomes) }
+            }),
+            debit: coalesce(move |commands| {
+                let (mut client, request) = (balance.clone(), call(DebitBalanceRequest { commands }, step_timeout));
+                async move { Ok(client.debit_balance(request).await?.into_inner().outcomes) }
+            }),
+            step_timeout,
+            goods: StockServiceClient::new(links.goods.clone()),
+            coupons: CouponServiceClient::new(links.coupon.clone()),
+            users: UserServiceClient::new(links.user.clone()),
+        }
+    }
+
+    /// Takes every line of the order off the shelf.
+    pub(crate) async fn reserve_stock(&self, order: &Stored, until: Instant) -> Step {
+        let lines = order.items.iter().map(|item| StockLine { goods_id: item.goods_id, quantity: item.quantity });
+        let command = ReserveStockCommand { context: None, order_id: order.row.order_id, lines: lines.collect() };
+        self.insist(order.id(), until, &self.reserve, |context| ReserveStockCommand { context, ..command.clone() })
+            .await
+    }
+
+    /// Spends the order's coupon, if it has one.
+    pub(crate) async fn redeem_coupon(&self, order: &Stored, until: Instant) -> Step {
+        let Some(coupon_id) = order.row.coupon_id else { return Step::Done };
+        let command = RedeemCouponCommand {
+            context: None,
+            order_id: order.row.order_id,
+            coupon_id,
+            user_id: order.row.user_id,
+            items_total_fen: order.row.items_total_fen,
+            discount_fen: order.row.coupon_discount_fen,
+        };
+        self.insist(order.id(), until, &self.redeem, |context| RedeemCouponCommand { context, ..command }).await
+    }
+
+    /// Takes the order's share of the balance, if it has one.
+    pub(crate) async fn debit_balance(&self, order: &Stored, until: Instant) -> Step {
+        if order.row.balance_used_fen == 0 {
+            return Step::Done;
+        }
+        let command = DebitBalanceCommand {
+            context: None,
+            order_id: order.row.order_id,
+            user_id: order.row.user_id,
+            amount_fen: order.row.balance_used_fen,
+        };
+        self.insist(order.id(), until, &self.debit, |context| DebitBalanceCommand { context, ..command }).await
+    }
+
+    /// Asks until there is an answer or the time is up, always under the same order id.
+    async fn insist<C>(
+        &self,
+        order_id: OrderId,
+        until: Instant,
+        calls: &Calls<C>,
+        command: impl Fn(Option<CommandContext>) -> C,
+    ) -> Step
+    where
+        C: Clone + Send + Sync + 'static,
+    {
+        let mut pause = PAUSE;
+        loop {
+            let deadline = until.min(Instant::now() + self.step_timeout);
+            let remaining = deadline.saturating_duration_since(Instant::now()).as_millis();
+            let context = CommandContext {
+                remaining_ms: i64::try_from(remaining).unwrap_or(i64::MAX),
+                traceparent: TraceParent::current().to_string(),
+            };
+            let outcome = calls.run(Call(command(Some(context))), Some(deadline)).await;
+            if let Some(step) = outcome.ok().and_then(answered) {
+                return step;
+            }
+            if Instant::now() + pause >= until {
+                return Step::Unknown;
+            }
+            tracing::debug!(%order_id, "a step is not known to be done; asking again");
+            sleep(pause).await;
+            pause = pause.saturating_mul(2).min(PAUSE_MAX);
+        }
+    }
+}
+
+/// The step an outcome stands for; none where it has to be asked again.
+fn answered(outcome: DoOutcome) -> Option<Step> {
+    match outcome.kind() {
+        do_outcome::Kind::Done | do_outcome::Kind::Already => Some(Step::Done),
+        do_outcome::Kind::Cancelled => Some(Step::Cancelled),
+        do_outcome::Kind::Refused => {
+            let refusal = outcome.refusal.map_or_else(|| ShopCode::ParameterInvalid.into(), ShopError::from);
+            Some(Step::Refused(refusal))
+        }
+        do_outcome::Kind::NotRun | do_outcome::Kind::Unknown | do_outcome::Kind::Unspecified => None,
+    }
+}
+
+fn coalesce<C, Fut>(rpc: impl Fn(Vec<C>) -> Fut + Send + Sync + 'static) -> Calls<C>
+where
+    C: Clone + Send + Sync + 'static,
+    Fut: Future<Output = Result<Vec<DoOutcome>, Status>> + Send + 'static,
+{
+    let limits = Limits { in_flight: 8, ..Limits::default() };
+    Batcher::new(limits, move |calls: Arc<[Call<C>]>| {
+        let answer = rpc(calls.iter().map(|call| call.0.clone()).collect());
+        async move { answer.await.map_err(|status| Failure::Down(status.to_string().into())) }
+    })
+}

@@ -1,0 +1,196 @@
+//! All SQL of the order service: loads orders under lock, saves their difference.
+
+use std::collections::BTreeMap;
+
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, Value,
+};
+use shop_common::{
+    db::{Result, Tx},
+    due::Due,
+    due_table,
+    id::{OrderId, UserId},
+    sql::{self, Update},
+    time::Millis,
+};
+
+use crate::{
+    entity::{item, order},
+    order::{Cause, Order},
+    view::{Stored, pay_status_number, status_number},
+};
+
+/// Orders that owe something or were not confirmed in time.
+pub(crate) const DUE: Due = due_table!("trade_order", "order_id");
+
+const CHANGE: Update = Update {
+    table: "trade_order",
+    values: &[
+        "k",
+        "was_status",
+        "was_pay",
+        "was_owed",
+        "new_status",
+        "new_pay",
+        "new_owed",
+        "due",
+        "deadline",
+        "confirmed",
+        "paid",
+        "cancelled",
+        "payment",
+        "cause",
+        "reason",
+        "code",
+        "field",
+        "message",
+    ],
+    set: "order_status = v.new_status, pay_status = v.new_pay, owed = v.new_owed, due_ms = v.due, attempts = 0, \
+          pay_deadline_ms = v.deadline, confirm_ms = v.confirmed, pay_ms = v.paid, cancel_ms = v.cancelled, pay_id = v.payment, \
+          cancel_cause = v.cause, cancel_reason = v.reason, refuse_code = v.code, refuse_field = v.field, refuse_message = v.message",
+    guard: "t.order_id = v.k AND t.order_status = v.was_status AND t.pay_status = v.was_pay AND t.owed = v.was_owed",
+};
+
+/// As much of a text as its column holds.
+fn cut(text: &str, chars: usize) -> String {
+    text.chars().take(chars).collect()
+}
+
+/// The orders of a batch, as loaded and as they are now.
+#[derive(Debug, Default)]
+pub(crate) struct Orders(BTreeMap<OrderId, (Order, Order)>);
+
+impl Orders {
+    pub(crate) fn get_mut(&mut self, order_id: OrderId) -> Option<&mut Order> {
+        self.0.get_mut(&order_id).map(|(_, now)| now)
+    }
+}
+
+/// Loads and locks orders, in id order.
+pub(crate) async fn load(tx: &Tx, order_ids: Vec<i64>) -> Result<Orders> {
+    let rows = order::Entity::find()
+        .filter(order::Column::OrderId.is_in(sql::padded(order_ids)))
+        .order_by_asc(order::Column::OrderId)
+        .lock_exclusive()
+        .all(tx)
+        .await?;
+    let mut orders = Orders::default();
+    for row in &rows {
+        let order = Order::try_from(row)?;
+        orders.0.insert(OrderId::new(row.order_id), (order.clone(), order));
+    }
+    Ok(orders)
+}
+
+/// Saves what changed; what was decided under lock is stated again in the SQL.
+pub(crate) async fn save(tx: &Tx, orders: &Orders) -> Result<()> {
+    let changed = orders.0.iter().filter(|(_, (was, now))| was != now);
+    let rows: Vec<Vec<Value>> = changed.map(|(order_id, (was, now))| change(*order_id, was, now)).collect();
+    CHANGE.run(tx, &rows).await
+}
+
+fn change(order_id: OrderId, was: &Order, now: &Order) -> Vec<Value> {
+    let millis = |moment: Option<Millis>| Value::from(moment.map(Millis::get));
+    let refusal = match &now.cause {
+        Some(Cause::Refused(refusal)) => Some(refusal),
+        _ => None,
+    };
+    let reason = match &now.cause {
+        Some(Cause::User(reason)) => Some(cut(reason, 255)),
+        _ => None,
+    };
+    vec![
+        order_id.get().into(),
+        status_number(was.status).into(),
+        pay_status_number(was.pay_status).into(),
+        was.owed.bits().into(),
+        status_number(now.status).into(),
+        pay_status_number(now.pay_status).into(),
+        now.owed.bits().into(),
+        millis(now.due),
+        millis(now.pay_deadline),
+        millis(now.confirmed),
+        millis(now.paid),
+        millis(now.cancelled),
+        Value::from(now.pay_id.map(shop_common::id::PayId::get)),
+        Value::from(now.cause.as_ref().map(Cause::number)),
+        Value::from(reason),
+        Value::from(refusal.map(|refusal| refusal.code.row().number)),
+        Value::from(refusal.and_then(|refusal| refusal.field.as_ref()).map(|field| cut(field, 64))),
+        Value::from(refusal.map(|refusal| cut(&refusal.message, 255))),
+    ]
+}
+
+/// The orders of these keys, locked.
+pub(crate) async fn by_requests(tx: &Tx, keys: Vec<(i64, String)>) -> Result<Vec<Stored>> {
+    let any = sql::padded(keys).into_iter().fold(Condition::any(), |any, (user_id, request_id)| {
+        let user = order::Column::UserId.eq(user_id);
+        any.add(Condition::all().add(user).add(order::Column::RequestId.eq(request_id)))
+    });
+    let rows = order::Entity::find().filter(any).order_by_asc(order::Column::OrderId).lock_exclusive().all(tx).await?;
+    with_items(tx, rows).await
+}
+
+/// The order of one key.
+pub(crate) async fn by_request(db: &impl ConnectionTrait, user_id: UserId, request_id: &str) -> Result<Option<Stored>> {
+    let key = order::Entity::find()
+        .filter(order::Column::UserId.eq(user_id.get()))
+        .filter(order::Column::RequestId.eq(request_id));
+    Ok(with_items(db, key.all(db).await?).await?.pop())
+}
+
+/// Orders with their lines, by id.
+pub(crate) async fn by_ids(db: &impl ConnectionTrait, order_ids: Vec<i64>) -> Result<Vec<Stored>> {
+    let ids = order::Column::OrderId.is_in(sql::padded(order_ids));
+    let rows = order::Entity::find().filter(ids).order_by_asc(order::Column::OrderId).all(db).await?;
+    with_items(db, rows).await
+}
+
+/// Orders without their lines.
+pub(crate) async fn rows(db: &impl ConnectionTrait, order_ids: Vec<i64>) -> Result<Vec<order::Model>> {
+    Ok(order::Entity::find().filter(order::Column::OrderId.is_in(sql::padded(order_ids))).all(db).await?)
+}
+
+/// Whether any order is due; looking writes nothing, claiming does.
+pub(crate) async fn any_due(db: &impl ConnectionTrait, now: Millis) -> Result<bool> {
+    Ok(order::Entity::find().filter(order::Column::DueMs.lte(now.get())).one(db).await?.is_some())
+}
+
+/// Up to `limit` orders of a user older than `before`, newest first; those in status 0 are left out.
+pub(crate) async fn page(db: &impl ConnectionTrait, user_id: UserId, before: i64, limit: u64) -> Result<Vec<Stored>> {
+    let rows = order::Entity::find()
+        .filter(order::Column::UserId.eq(user_id.get()))
+        .filter(order::Column::OrderId.lt(before))
+        .filter(order::Column::OrderStatus.ne(0))
+        .order_by_desc(order::Column::OrderId)
+        .limit(limit)
+        .all(db)
+        .await?;
+    with_items(db, rows).await
+}
+
+/// Inserts new orders and their lines.
+pub(crate) async fn insert(tx: &Tx, orders: Vec<Stored>) -> Result<()> {
+    let items: Vec<_> = orders.iter().flat_map(|order| order.items.iter().cloned()).collect();
+    sql::insert_many(tx, orders.into_iter().map(|order| order.row.into_active_model()).collect()).await?;
+    sql::insert_many(tx, items.into_iter().map(IntoActiveModel::into_active_model).collect()).await
+}
+
+async fn with_items(db: &impl ConnectionTrait, rows: Vec<order::Model>) -> Result<Vec<Stored>> {
+    let ids = sql::padded(rows.iter().map(|row| row.order_id));
+    let items = item::Entity::find()
+        .filter(item::Column::OrderId.is_in(ids))
+        .order_by_asc(item::Column::OrderId)
+        .order_by_asc(item::Column::LineNo)
+        .all(db)
+        .await?;
+    let mut by_order: BTreeMap<i64, Vec<item::Model>> = BTreeMap::new();
+    for item in items {
+        by_order.entry(item.order_id).or_default().push(item);
+    }
+    let stored = rows.into_iter().map(|row| {
+        let items = by_order.remove(&row.order_id).unwrap_or_default();
+        Stored { row, items }
+    });
+    Ok(stored.collect())
+}

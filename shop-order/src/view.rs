@@ -1,0 +1,172 @@
+//! An order as it is shown, and the numbers of its row.
+
+use std::borrow::Cow;
+
+use shop_common::{
+    code::ShopCode,
+    db::{Failure, Result},
+    error::ShopError,
+    id::{OrderId, PayId, UserId},
+    money::Fen,
+    time::Millis,
+};
+use shop_proto::order::v1 as proto;
+
+use crate::{
+    entity::{item, order},
+    order::{Cause, Order, Owed, PayStatus, Status},
+};
+
+/// An order and its lines, as stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stored {
+    pub(crate) row: order::Model,
+    pub(crate) items: Vec<item::Model>,
+}
+
+pub(crate) const fn status_number(status: Status) -> i16 {
+    match status {
+        Status::Unconfirmed => 0,
+        Status::Confirmed => 1,
+        Status::Cancelled => 2,
+        Status::Invalid => 3,
+        Status::Refunded => 4,
+    }
+}
+
+pub(crate) const fn pay_status_number(status: PayStatus) -> i16 {
+    match status {
+        PayStatus::Unpaid => 0,
+        PayStatus::Paying => 1,
+        PayStatus::Paid => 2,
+    }
+}
+
+fn status_of(number: i16) -> Result<Status> {
+    match number {
+        0 => Ok(Status::Unconfirmed),
+        1 => Ok(Status::Confirmed),
+        2 => Ok(Status::Cancelled),
+        3 => Ok(Status::Invalid),
+        4 => Ok(Status::Refunded),
+        _ => Err(Failure::guard("order_status")),
+    }
+}
+
+fn pay_status_of(number: i16) -> Result<PayStatus> {
+    match number {
+        0 => Ok(PayStatus::Unpaid),
+        1 => Ok(PayStatus::Paying),
+        2 => Ok(PayStatus::Paid),
+        _ => Err(Failure::guard("pay_status")),
+    }
+}
+
+impl TryFrom<&order::Model> for Order {
+    type Error = Failure;
+
+    fn try_from(row: &order::Model) -> Result<Self> {
+        let cause = match row.cancel_cause {
+            None => None,
+            Some(2) => Some(Cause::Recovery),
+            Some(3) => Some(Cause::User(row.cancel_reason.clone().unwrap_or_default())),
+            Some(_) => Some(Cause::Refused(refusal(row))),
+        };
+        Ok(Self {
+            user_id: UserId::new(row.user_id),
+            amount_due: Fen::new(row.amount_due_fen),
+            balance_used: Fen::new(row.balance_used_fen),
+            has_coupon: row.coupon_id.is_some(),
+            status: status_of(row.order_status)?,
+            pay_status: pay_status_of(row.pay_status)?,
+            pay_id: row.pay_id.map(PayId::new),
+            pay_deadline: row.pay_deadline_ms.map(Millis::new),
+            confirmed: row.confirm_ms.map(Millis::new),
+            paid: row.pay_ms.map(Millis::new),
+            cancelled: row.cancel_ms.map(Millis::new),
+            cause,
+            owed: Owed::of_bits(row.owed),
+            due: row.due_ms.map(Millis::new),
+        })
+    }
+}
+
+/// The refusal that stands in a row; `SHOP_ORDER_CANCELLED` where it was cancelled without one.
+fn refusal(row: &order::Model) -> ShopError {
+    let Some(code) = row.refuse_code.and_then(ShopCode::from_number) else { return ShopCode::OrderCancelled.into() };
+    ShopError {
+        code,
+        field: row.refuse_field.clone().map(Cow::Owned),
+        message: row.refuse_message.clone().map_or_else(|| code.row().message.into(), Cow::Owned),
+    }
+}
+
+/// What a repeat of a request finds.
+pub(crate) enum Repeat {
+    /// The saga still runs.
+    Running,
+    /// The order was confirmed, whatever followed.
+    Confirmed,
+    /// The saga ended in this refusal.
+    Refused(ShopError),
+}
+
+impl Stored {
+    pub(crate) const fn id(&self) -> OrderId {
+        OrderId::new(self.row.order_id)
+    }
+
+    /// This order after a transition of its state.
+    #[must_use]
+    pub(crate) fn moved(mut self, order: &Order) -> Self {
+        self.row.order_status = status_number(order.status);
+        self.row.pay_status = pay_status_number(order.pay_status);
+        self.row.confirm_ms = order.confirmed.map(Millis::get);
+        self.row.pay_ms = order.paid.map(Millis::get);
+        self.row.pay_deadline_ms = order.pay_deadline.map(Millis::get);
+        self
+    }
+
+    pub(crate) fn repeat(&self) -> Repeat {
+        if self.row.confirm_ms.is_some() {
+            return Repeat::Confirmed;
+        }
+        match self.row.order_status {
+            0 => Repeat::Running,
+            _ => Repeat::Refused(refusal(&self.row)),
+        }
+    }
+}
+
+impl From<Stored> for proto::Order {
+    fn from(Stored { row, items }: Stored) -> Self {
+        let line = |item: item::Model| proto::OrderItem {
+            goods_id: item.goods_id,
+            quantity: item.quantity,
+            price_fen: item.price_fen,
+        };
+        let refused = row.refuse_message.clone().filter(|_| row.refuse_code.is_some());
+        let recovered = (row.cancel_cause == Some(2)).then(|| "not confirmed in time".to_owned());
+        Self {
+            order_id: row.order_id,
+            user_id: row.user_id,
+            request_id: row.request_id,
+            status: i32::from(row.order_status),
+            pay_status: i32::from(row.pay_status),
+            items: items.into_iter().map(line).collect(),
+            items_total_fen: row.items_total_fen,
+            shipping_fen: row.shipping_fen,
+            order_total_fen: row.order_total_fen,
+            coupon_id: row.coupon_id,
+            coupon_discount_fen: row.coupon_discount_fen,
+            balance_used_fen: row.balance_used_fen,
+            amount_due_fen: row.amount_due_fen,
+            cancel_reason: row.cancel_reason.or(refused).or(recovered).unwrap_or_default(),
+            created_ms: row.add_ms,
+            confirmed_ms: row.confirm_ms,
+            paid_ms: row.pay_ms,
+            cancelled_ms: row.cancel_ms,
+            pay_deadline_ms: row.pay_deadline_ms,
+        }
+    }
+}
