@@ -21,30 +21,33 @@ pub(crate) struct Ports {
 /// The ports that `config` names, and free ones for the others. Free only at this moment: another process may be faster.
 pub(crate) fn choose(config: &BrokerConfig) -> io::Result<Ports> {
     // All are held until all are chosen, so that no number comes twice.
-    let name_server = held(config.name_server_port)?;
-    let replication = TcpListener::bind(("127.0.0.1", 0))?;
+    let name_server = hold(config.name_server_port.unwrap_or(0))?;
+    let replication = hold(0)?;
     let broker = match config.broker_port {
-        Some(port) => port,
+        Some(port) => hold_pair(port)?,
         None => free_pair()?,
     };
-    Ok(Ports { name_server: name_server.1, broker, replication: replication.local_addr()?.port() })
+    let port = |listener: &TcpListener| listener.local_addr().map(|address| address.port());
+    Ok(Ports { name_server: port(&name_server)?, broker: port(&broker)?, replication: port(&replication)? })
 }
 
-fn held(port: Option<u16>) -> io::Result<(Option<TcpListener>, u16)> {
-    if let Some(port) = port {
-        return Ok((None, port));
-    }
-    let listener = TcpListener::bind(("127.0.0.1", 0))?;
-    let port = listener.local_addr()?.port();
-    Ok((Some(listener), port))
+/// Holds `port`, 0 = any.
+fn hold(port: u16) -> io::Result<TcpListener> {
+    TcpListener::bind(("127.0.0.1", port))
+        .map_err(|error| io::Error::new(error.kind(), format!("127.0.0.1:{port}: {error}")))
 }
 
-fn free_pair() -> io::Result<u16> {
+/// Holds `port`, having seen that its neighbour is free.
+fn hold_pair(port: u16) -> io::Result<TcpListener> {
+    let listener = hold(port)?;
+    let neighbour = listener.local_addr()?.port().saturating_sub(2);
+    hold(neighbour).map(|_| listener)
+}
+
+fn free_pair() -> io::Result<TcpListener> {
     for _ in 0..SEARCH_MAX {
-        let listener = TcpListener::bind(("127.0.0.1", 0))?;
-        let port = listener.local_addr()?.port();
-        if TcpListener::bind(("127.0.0.1", port.saturating_sub(2))).is_ok() {
-            return Ok(port);
+        if let Ok(listener) = hold_pair(0) {
+            return Ok(listener);
         }
     }
     Err(io::Error::new(io::ErrorKind::AddrInUse, "no two free ports two apart"))

@@ -2,7 +2,6 @@
 
 use std::{
     error::Error,
-    io,
     net::{IpAddr, Ipv4Addr},
     path::Path,
     time::Duration,
@@ -48,6 +47,11 @@ impl Stack {
         let ports = ports::choose(config)?;
         let name_server = NameServer::start(owner, &data_dir, ports.name_server).await?;
         match Box::pin(start_broker(owner, &data_dir, ports)).await {
+            // Its port may have been taken before it could bind: then what answered was somebody else's.
+            Ok(broker) if name_server.task.is_finished() => {
+                Box::pin(broker.shutdown()).await;
+                Err(name_server.stop().await)
+            }
             Ok(broker) => Ok(Self { name_server, broker }),
             Err(error) => {
                 name_server.stop().await;

@@ -167,7 +167,7 @@ where
         let batch = next_batch(&mut waiting, limits);
         let body = Arc::clone(&body);
         let run = async move {
-            run_batch(batch, body.as_ref(), Duration::from_millis(limits.body_ms)).await;
+            run_batch(batch, &body, Duration::from_millis(limits.body_ms)).await;
             drop(slot);
         };
         if limits.in_flight > 1 {
@@ -199,11 +199,11 @@ fn next_batch<C: Command, O>(waiting: &mut VecDeque<Job<C, O>>, limits: Limits) 
     batch
 }
 
-async fn run_batch<C, O, F, Fut>(batch: Vec<Job<C, O>>, body: &F, limit: Duration)
+async fn run_batch<C, O, F, Fut>(batch: Vec<Job<C, O>>, body: &Arc<F>, limit: Duration)
 where
     C: Command,
     O: Send + 'static,
-    F: Fn(Arc<[C]>) -> Fut,
+    F: Fn(Arc<[C]>) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<Vec<O>, Failure>> + Send + 'static,
 {
     if batch.is_empty() {
@@ -224,11 +224,11 @@ where
 }
 
 /// Each alone, in queue order: the one that spoils the batch fails alone. A database that is away is not asked again.
-async fn run_alone<C, O, F, Fut>(batch: Vec<Job<C, O>>, failure: Failure, body: &F, limit: Duration)
+async fn run_alone<C, O, F, Fut>(batch: Vec<Job<C, O>>, failure: Failure, body: &Arc<F>, limit: Duration)
 where
     C: Command,
     O: Send + 'static,
-    F: Fn(Arc<[C]>) -> Fut,
+    F: Fn(Arc<[C]>) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<Vec<O>, Failure>> + Send + 'static,
 {
     let (mut away, alone) = match failure {
@@ -256,14 +256,16 @@ where
 }
 
 /// In a task of its own, so that a panic ends there.
-async fn attempt<C, O, F, Fut>(body: &F, commands: Arc<[C]>, limit: Duration) -> Result<Vec<O>, Failure>
+async fn attempt<C, O, F, Fut>(body: &Arc<F>, commands: Arc<[C]>, limit: Duration) -> Result<Vec<O>, Failure>
 where
+    C: Command,
     O: Send + 'static,
-    F: Fn(Arc<[C]>) -> Fut,
+    F: Fn(Arc<[C]>) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<Vec<O>, Failure>> + Send + 'static,
 {
     let expected = commands.len();
-    let task = tokio::spawn(body(commands));
+    let body = Arc::clone(body);
+    let task = tokio::spawn(async move { body(commands).await });
     let abort = task.abort_handle();
     match timeout(limit, task).await {
         Ok(Ok(Ok(outcomes))) if outcomes.len() == expected => Ok(outcomes),

@@ -2,7 +2,8 @@
 
 use std::{fmt, path::Path};
 
-use config::{Config, ConfigError, Environment, File, FileFormat};
+pub use config::ConfigError;
+use config::{Config, Environment, File, FileFormat};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 
 /// Text that is never shown: not by `Debug`, not by `shop config`.

@@ -45,10 +45,13 @@ where
             if events.is_empty() {
                 return Ok(());
             }
+            let count = u64::try_from(events.len()).unwrap_or(u64::MAX);
             trace.scope(act(events)).await.map_err(|error| {
                 tracing::warn!(group, %error, trace_id = trace.trace_id(), "messages not handled");
                 NotHandled(error.to_string())
-            })
+            })?;
+            metrics::counter!("shop_messages_handled_total", "group" => group).increment(count);
+            Ok(())
         })
     })
 }

@@ -1,4 +1,4 @@
-//! The database of a service. [`Db::write_tx`] is the only place of the whole shop that begins a transaction.
+//! The database of a service. [`Db::write_tx`] and [`Db::read_tx`] alone begin transactions in the whole shop.
 //!
 //! SQLite (one file per service) and MySQL (one schema per service) run the same SQL text. Writers of one SQLite file
 //! queue up for a pool of one connection: fair, and no two of them ever meet in SQLite's busy handler, which polls
@@ -7,8 +7,8 @@
 use std::{sync::Arc, time::Duration};
 
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr,
-    RuntimeErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction,
+    DbErr, IsolationLevel, RuntimeErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 use serde::{Deserialize, Serialize};
 
@@ -87,23 +87,29 @@ impl Db {
     /// # Errors
     /// The body's; [`Failure::Down`] also when the answer to COMMIT was lost.
     pub async fn write_tx<T>(&self, body: impl AsyncFnOnce(&Tx) -> Result<T>) -> Result<T> {
-        let tx = self.begin().await?;
-        match body(&tx).await {
-            Ok(value) => tx.commit().await.map(|()| value).map_err(Failure::from),
-            Err(failure) => {
-                if let Err(error) = tx.rollback().await {
-                    tracing::warn!(%error, "rollback failed; the connection is dropped");
-                }
-                Err(failure)
-            }
-        }
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "the one place that begins a transaction")]
-    async fn begin(&self) -> Result<Tx> {
         // Deferred transactions that read and then write die of SQLITE_BUSY however long they wait.
         let sqlite_transaction_mode = Some(SqliteTransactionMode::Immediate);
-        Ok(self.write.begin_with_options(TransactionOptions { sqlite_transaction_mode, ..Default::default() }).await?)
+        in_tx(&self.write, TransactionOptions { sqlite_transaction_mode, ..Default::default() }, body).await
+    }
+
+    /// Runs `body`, which only reads, in one transaction: all of its statements see the same rows, whatever others
+    /// commit meanwhile.
+    ///
+    /// # Errors
+    /// The body's.
+    pub async fn read_tx<T>(&self, body: impl AsyncFnOnce(&Tx) -> Result<T>) -> Result<T> {
+        let options = match self.read.get_database_backend() {
+            DatabaseBackend::MySql => TransactionOptions {
+                isolation_level: Some(IsolationLevel::RepeatableRead),
+                access_mode: Some(AccessMode::ReadOnly),
+                ..Default::default()
+            },
+            _ => TransactionOptions {
+                sqlite_transaction_mode: Some(SqliteTransactionMode::Deferred),
+                ..Default::default()
+            },
+        };
+        in_tx(&self.read, options, body).await
     }
 
     /// Gives all connections back.
@@ -112,6 +118,24 @@ impl Db {
             if let Err(error) = connection.close().await {
                 tracing::warn!(%error, "closing a database connection failed");
             }
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that begins a transaction")]
+async fn in_tx<T>(
+    connection: &DatabaseConnection,
+    options: TransactionOptions,
+    body: impl AsyncFnOnce(&Tx) -> Result<T>,
+) -> Result<T> {
+    let tx = connection.begin_with_options(options).await?;
+    match body(&tx).await {
+        Ok(value) => tx.commit().await.map(|()| value).map_err(Failure::from),
+        Err(failure) => {
+            if let Err(error) = tx.rollback().await {
+                tracing::warn!(%error, "rollback failed; the connection is dropped");
+            }
+            Err(failure)
         }
     }
 }

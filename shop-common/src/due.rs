@@ -120,7 +120,7 @@ pub async fn sweep_until_stopped(
 ) {
     while !shutdown.is_stopped() {
         for sweep in &sweeps {
-            round(sweep.as_ref(), &clock, &shutdown).await;
+            round(sweep, &clock, &shutdown).await;
         }
         let jitter = interval.mul_f64(rand::random_range(0.8..1.2));
         let pause = async {
@@ -133,13 +133,19 @@ pub async fn sweep_until_stopped(
     }
 }
 
-async fn round(sweep: &dyn Sweep, clock: &Clock, shutdown: &Shutdown) {
+async fn round(sweep: &Arc<dyn Sweep>, clock: &Clock, shutdown: &Shutdown) {
     while !shutdown.is_stopped() {
-        match sweep.run_once(clock.now()).await {
-            Ok(0) => return,
-            Ok(claimed) => tracing::debug!(sweep = sweep.name(), claimed, "swept"),
-            Err(error) => {
+        let (running, now) = (Arc::clone(sweep), clock.now());
+        // In a task of its own, so that a panic costs one round and not the sweeper.
+        match tokio::spawn(async move { running.run_once(now).await }).await {
+            Ok(Ok(0)) => return,
+            Ok(Ok(claimed)) => tracing::debug!(sweep = sweep.name(), claimed, "swept"),
+            Ok(Err(error)) => {
                 tracing::warn!(sweep = sweep.name(), %error, "sweep failed; trying again later");
+                return;
+            }
+            Err(panic) => {
+                tracing::error!(sweep = sweep.name(), %panic, "sweep panicked; trying again later");
                 return;
             }
         }

@@ -1,8 +1,8 @@
 //! Schema: the files of `sql/`, forward only, each with its checksum in `_sqlx_migrations`.
 
 use sqlx::{
-    AssertSqlSafe, SqlSafeStr,
-    migrate::{Migration, MigrationType, Migrator},
+    AssertSqlSafe, MySqlPool, SqlSafeStr,
+    migrate::{MigrateError, Migration, MigrationType, Migrator},
 };
 
 use crate::db::{Db, Failure, Result};
@@ -40,9 +40,24 @@ pub async fn migrate(db: &Db, files: &[SqlFile]) -> Result<()> {
     let writer = db.writer();
     let done = match writer.get_database_backend() {
         sea_orm::DatabaseBackend::Sqlite => migrator.run(writer.get_sqlite_connection_pool()).await,
-        _ => migrator.run(writer.get_mysql_connection_pool()).await,
+        _ => one_at_a_time(&migrator, writer.get_mysql_connection_pool()).await,
     };
     done.map_err(|error| Failure::Down(format!("migration: {error}").into()))
+}
+
+/// Instances of a service may start together. The lock sqlx takes is none on MariaDB, whose `GET_LOCK` takes no
+/// negative limit; so this one is taken around it, by the connection that migrates.
+async fn one_at_a_time(migrator: &Migrator, pool: &MySqlPool) -> Result<(), MigrateError> {
+    let mut connection = pool.acquire().await?;
+    let locked: Option<i64> = sqlx::query_scalar("SELECT GET_LOCK(CONCAT('shop.', MD5(DATABASE())), 60)")
+        .fetch_one(&mut *connection)
+        .await?;
+    if locked != Some(1) {
+        return Err(sqlx::Error::Protocol("another instance migrates".to_owned()).into());
+    }
+    let done = migrator.run(&mut *connection).await;
+    sqlx::query("DO RELEASE_LOCK(CONCAT('shop.', MD5(DATABASE())))").execute(&mut *connection).await?;
+    done
 }
 
 /// Runs a file of `sql/seed/`, statement by statement; each is idempotent by itself.

@@ -43,29 +43,31 @@ mod entity {
 const FAILED: i16 = 2;
 /// As much of a reason as the column holds.
 const REMARK_CHARS: usize = 500;
+/// As much of a name or key as its column holds: a sender may send more.
+const NAME_CHARS: usize = 100;
 
 /// Keeps `message` of `group`, once however often it comes, and why it could not be handled.
 pub async fn park(db: &Db, group: &str, message: &Incoming, reason: &str, now: Millis) -> Result<()> {
-    let key = if message.key.is_empty() { message.msg_id.clone() } else { message.key.clone() };
-    let remark: String = reason.chars().take(REMARK_CHARS).collect();
+    let key = if message.key.is_empty() { &message.msg_id } else { &message.key };
+    let (key, tag) = (cut(key, NAME_CHARS), cut(&message.tag, NAME_CHARS));
     db.write_tx(async |tx| {
         let row = Condition::all()
             .add(entity::Column::GroupName.eq(group))
-            .add(entity::Column::MsgTag.eq(message.tag.as_str()))
+            .add(entity::Column::MsgTag.eq(tag.as_str()))
             .add(entity::Column::MsgKey.eq(key.as_str()));
         let known = entity::Entity::find().filter(row.clone()).lock_exclusive().one(tx).await?;
         let times = known.as_ref().map_or(0, |known| known.consumer_times).saturating_add(1);
         let parked = entity::ActiveModel {
             group_name: Set(group.to_owned()),
-            msg_tag: Set(message.tag.clone()),
+            msg_tag: Set(tag),
             msg_key: Set(key),
-            msg_id: Set(message.msg_id.clone()),
-            msg_topic: Set(message.topic.clone()),
+            msg_id: Set(cut(&message.msg_id, NAME_CHARS)),
+            msg_topic: Set(cut(&message.topic, NAME_CHARS)),
             msg_body: Set(message.body.clone()),
             consumer_status: Set(FAILED),
             consumer_times: Set(times),
             consumer_ms: Set(now.get()),
-            remark: Set(remark),
+            remark: Set(cut(reason, REMARK_CHARS)),
         };
         if known.is_some() {
             entity::Entity::update_many().set(parked).filter(row).exec(tx).await?;
@@ -75,4 +77,8 @@ pub async fn park(db: &Db, group: &str, message: &Incoming, reason: &str, now: M
         Ok(())
     })
     .await
+}
+
+fn cut(text: &str, chars: usize) -> String {
+    text.chars().take(chars).collect()
 }

@@ -1,1 +1,201 @@
-//! placeholder
+//! Payments: `grpc` → `tx` → `store` → `entity`, rules in `payment`, providers in `channel`, debts in `sweep`.
+//!
+//! A callback is one local transaction; everything that follows from it is owed by the payment's row until it is done.
+
+/// A batcher whose batches are the local transaction `$body`.
+macro_rules! batcher {
+    ($deps:ident, $limits:ident, $body:ident) => {
+        Batcher::of_transactions($deps.db.clone(), $deps.clock.clone(), $limits, |tx, commands, now| {
+            Box::pin($body(tx, commands, now))
+        })
+    };
+}
+
+mod begin;
+pub mod channel;
+mod config;
+mod consume;
+mod entity;
+mod grpc;
+pub mod payment;
+mod settling;
+mod store;
+mod sweep;
+pub mod tx;
+
+pub use config::{BadConfig, Config, DEMO_KEY, DEMO_KID, SandboxConfig};
+
+use std::sync::Arc;
+
+use shop_common::{
+    batch::Batcher,
+    consume as common_consume,
+    due::Sweep,
+    hold::Done,
+    id::Generator,
+    link::Link,
+    migrate::{MESSAGES, SqlFile},
+    outbox::Relay,
+    service::{Deps, INTERNAL_MESSAGE_BYTES, PUBLIC_MESSAGE_BYTES},
+};
+use shop_proto::{
+    pay::v1::{pay_service_server::PayServiceServer, payment_state_service_server::PaymentStateServiceServer},
+    topic::ORDER_CANCEL,
+};
+use tokio::sync::Notify;
+use tonic::service::RoutesBuilder;
+
+use crate::{
+    begin::begin_payments,
+    channel::{
+        Channels, PaymentChannel,
+        sandbox::{Resend, Sandbox, deliver_over},
+    },
+    consume::on_order_cancelled::on_order_cancelled,
+    grpc::refused::Refused,
+    settling::Settling,
+    sweep::Sweeper,
+    tx::{ClosePayments, answer_refund, clear_owed, close_payments, create_payment, settle_payment, start_refund},
+};
+
+/// The schema, in order.
+pub const SCHEMA: [SqlFile; 3] = [
+    MESSAGES,
+    SqlFile { version: 2, name: "pay", sql: include_str!("../../sql/pay/0002_pay.sql") },
+    SqlFile { version: 3, name: "sandbox", sql: include_str!("../../sql/pay/0003_sandbox.sql") },
+];
+
+/// The running service.
+#[derive(Clone)]
+pub struct Pay {
+    deps: Deps,
+    orders: Link,
+    close: Batcher<ClosePayments, Done>,
+    public: grpc::pay::Pay,
+    sweeper: Arc<Sweeper>,
+    sandbox: Option<Sandbox>,
+    wake: Arc<Notify>,
+}
+
+impl Pay {
+    /// Starts its batchers; nothing is served, heard or swept yet. `orders` and `points` are where the order and the
+    /// points services are asked.
+    ///
+    /// # Errors
+    /// [`BadConfig`].
+    pub fn new(
+        config: &Config,
+        deps: Deps,
+        ids: Arc<Generator>,
+        orders: Link,
+        points: Link,
+    ) -> Result<Self, BadConfig> {
+        Self::with_channels(config, deps, ids, orders, points, Vec::new())
+    }
+
+    /// The same with more channels behind the configured ones.
+    ///
+    /// # Errors
+    /// [`BadConfig`].
+    pub fn with_channels(
+        config: &Config,
+        deps: Deps,
+        ids: Arc<Generator>,
+        orders: Link,
+        points: Link,
+        more: Vec<Arc<dyn PaymentChannel>>,
+    ) -> Result<Self, BadConfig> {
+        let wake: Arc<Notify> = Arc::default();
+        let (db, clock, limits) = (&deps.db, &deps.clock, config.batch);
+        let sandbox = config
+            .sandbox
+            .enabled
+            .then(|| Sandbox::new(&config.sandbox, db.clone(), clock.clone(), limits, Arc::clone(&wake)));
+        let sandbox = sandbox.transpose()?;
+        let own = sandbox.iter().map(|sandbox| -> Arc<dyn PaymentChannel> { Arc::new(sandbox.clone()) });
+        let channels = Channels::new(own.chain(more).collect())?;
+        let settling = Settling {
+            batcher: batcher!(deps, limits, settle_payment),
+            relay: Relay::new(db.clone(), Arc::clone(&deps.bus), config.relay),
+        };
+        let public = grpc::pay::Pay {
+            db: db.clone(),
+            clock: clock.clone(),
+            ids: Arc::clone(&ids),
+            channels: channels.clone(),
+            begin: begin_payments(orders.clone(), limits),
+            create: batcher!(deps, limits, create_payment),
+            settling: settling.clone(),
+            refused: Arc::new(Refused::default()),
+        };
+        let sweeper = Sweeper {
+            db: db.clone(),
+            channels,
+            ids,
+            orders: orders.clone(),
+            points,
+            settling,
+            start_refund: batcher!(deps, limits, start_refund),
+            answer_refund: batcher!(deps, limits, answer_refund),
+            clear: batcher!(deps, limits, clear_owed),
+        };
+        let close = batcher!(deps, limits, close_payments);
+        Ok(Self { deps, orders, close, public, sweeper: Arc::new(sweeper), sandbox, wake })
+    }
+
+    /// Adds what clients and channels may call.
+    pub fn add_public(&self, routes: &mut RoutesBuilder) {
+        let service = PayServiceServer::new(self.public.clone());
+        routes.add_service(service.max_decoding_message_size(PUBLIC_MESSAGE_BYTES));
+    }
+
+    /// Adds what only other services and the gateway may call.
+    pub fn add_internal(&self, routes: &mut RoutesBuilder) {
+        let state = grpc::state::State {
+            db: self.deps.db.clone(),
+            channels: self.public.channels.clone(),
+            close: self.close.clone(),
+            settling: self.public.settling.clone(),
+            wake: Arc::clone(&self.wake),
+        };
+        routes.add_service(PaymentStateServiceServer::new(state).max_decoding_message_size(INTERNAL_MESSAGE_BYTES));
+    }
+
+    /// Listens to the cancel topic.
+    pub fn listen(&self) {
+        let Deps { db, bus, clock, instance, shutdown } = self.deps.clone();
+        let (orders, close, wake) = (self.orders.clone(), self.close.clone(), Arc::clone(&self.wake));
+        let Some(group) = ORDER_CANCEL.group_of("pay") else { return };
+        let handler = common_consume::handler(db, clock, group, move |events| {
+            Box::pin(on_order_cancelled(events, orders.clone(), close.clone(), Arc::clone(&wake)))
+        });
+        common_consume::subscribe(bus, ORDER_CANCEL, "pay", &instance, handler, shutdown);
+    }
+
+    /// What has to be swept: what payments owe, and the sandbox's notifications, which go through `CallbackPayment`.
+    pub fn sweeps(&self) -> Vec<Arc<dyn Sweep>> {
+        let sweeper: Arc<dyn Sweep> = self.sweeper.clone();
+        let mut sweeps = vec![sweeper];
+        if let Some(sandbox) = self.sandbox() {
+            let mut routes = RoutesBuilder::default();
+            self.add_public(&mut routes);
+            sweeps.push(Arc::new(Resend::new(sandbox, deliver_over(Link::local(routes.routes())))));
+        }
+        sweeps
+    }
+
+    /// Told when something has become due at once; for `sweep_until_stopped`.
+    pub fn wake(&self) -> Arc<Notify> {
+        Arc::clone(&self.wake)
+    }
+
+    /// What sends its messages.
+    pub fn relay(&self) -> Relay {
+        self.public.settling.relay.clone()
+    }
+
+    /// The sandbox, where it is configured: for its buyer page.
+    pub fn sandbox(&self) -> Option<Sandbox> {
+        self.sandbox.clone()
+    }
+}

@@ -36,9 +36,9 @@ async fn rows(db: &DatabaseConnection, table: &str) -> Vec<String> {
     let shown: Vec<String> = names
         .iter()
         .zip(&kinds)
-        .map(|(name, kind)| match kind.to_ascii_lowercase().as_str() {
-            "blob" => format!("HEX({name}) AS {name}"),
-            _ => format!("CAST({name} AS CHAR) AS {name}"),
+        .map(|(name, kind)| {
+            let bytes = kind.to_ascii_lowercase().ends_with("blob");
+            if bytes { format!("HEX({name}) AS {name}") } else { format!("CAST({name} AS CHAR) AS {name}") }
         })
         .collect();
     let found = ask(db, &format!("SELECT {} FROM {table}", shown.join(", "))).await;

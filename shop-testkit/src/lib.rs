@@ -2,18 +2,31 @@
 //!
 //! Only tests depend on this crate, so it fails by panicking. What is absent: a broker (see `shop-broker`) and anything
 //! that knows a service.
-#![expect(clippy::expect_used, clippy::panic, reason = "a test kit says what is wrong and ends the test")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "a test kit says what is wrong and ends the test"
+)]
 
+mod cancel;
 mod dump;
+pub mod fakes;
+pub mod ledger;
 mod mariadb;
+pub mod participant;
+mod race;
+pub mod service;
+mod split;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 pub use dump::dump;
 use shop_common::{
     config::Secret,
-    db::{Db, DatabaseConfig},
+    db::{DatabaseConfig, Db},
     migrate::{SqlFile, migrate},
+    mq::memory::MemoryBus,
 };
 use tempfile::TempDir;
 
@@ -62,6 +75,11 @@ pub async fn sqlite(files: &[SqlFile]) -> TestDb {
 /// An empty MariaDB schema of `collation`, as its URL; `None` where the MariaDB tier is skipped.
 pub async fn mariadb_schema(collation: &str) -> Option<String> {
     mariadb::fresh_schema(collation).await
+}
+
+/// A broker of one test's own, without messages; nothing is delivered before [`MemoryBus::deliver_all`].
+pub fn bus() -> Arc<MemoryBus> {
+    MemoryBus::new()
 }
 
 /// Waits until `done` says so: for real processes only, whatever can be stepped is stepped.

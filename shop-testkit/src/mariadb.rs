@@ -25,6 +25,8 @@ const REQUIRED: &str = "SHOP_TEST_REQUIRE_MARIADB";
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Free ports are found by asking for one, so somebody else may be faster.
 const TRIES: u32 = 5;
+/// How the server says that somebody was.
+const PORT_TAKEN: &str = "Bind on TCP/IP port";
 
 /// `$1` is the directory, the rest the server's command line.
 const WATCHDOG: &str =
@@ -89,6 +91,9 @@ fn start() -> Result<Server, String> {
             Ok(server) => return Ok(server),
             Err(error) => why = error,
         }
+        if !why.contains(PORT_TAKEN) {
+            break;
+        }
     }
     Err(format!("{} does not start: {why}", program.display()))
 }
@@ -134,10 +139,47 @@ fn wait_until_ready(log: &Path) -> Result<(), String> {
         if text.contains("ready for connections") {
             return Ok(());
         }
-        if let Some(error) = text.lines().find(|line| line.contains("[ERROR]") || line.contains("not found")) {
+        if let Some(error) = text.lines().find(|line| line.contains("[ERROR]")) {
             return Err(error.to_owned());
         }
         thread::sleep(Duration::from_millis(10));
     }
     Err(format!("not ready after {PATIENCE:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_watchdog_leaves_nothing_when_its_input_ends() {
+        let dir = tempfile::tempdir().unwrap().keep();
+        let mut watchdog = Command::new("/bin/sh")
+            .args(["-c", WATCHDOG, "sh"])
+            .arg(&dir)
+            .args(["/bin/sh", "-c", "echo running as $$; exec sleep 600"])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = || fs::read_to_string(dir.join("log")).unwrap_or_default();
+        crate::eventually("the server runs", PATIENCE, async || log().contains("running as")).await;
+        let pid = log().trim().replace("running as ", "");
+        assert!(Path::new("/proc").join(&pid).exists());
+
+        drop(watchdog.stdin.take());
+
+        crate::eventually("the files are gone", PATIENCE, async || !dir.exists()).await;
+        assert!(!Path::new("/proc").join(&pid).exists(), "the server is gone before its files");
+        watchdog.wait().unwrap();
+    }
+
+    #[test]
+    fn a_server_that_cannot_start_says_why() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("mariadbd");
+        fs::write(&program, "#!/bin/sh\necho starting; echo '[ERROR] no disk'\n").unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(try_start(&program).err().unwrap(), "[ERROR] no disk");
+    }
 }

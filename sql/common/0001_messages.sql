@@ -30,7 +30,7 @@ CREATE TABLE trade_mq_consumer_log (
     msg_key         VARCHAR(100) NOT NULL,          -- the message id where a message has no key
     msg_id          VARCHAR(100) NOT NULL,
     msg_topic       VARCHAR(100) NOT NULL,
-    msg_body        BLOB         NOT NULL,
+    msg_body        MEDIUMBLOB   NOT NULL,          -- RocketMQ takes up to 4 MiB, a BLOB 64 KiB
     consumer_status SMALLINT     NOT NULL,          -- the tutorial's numbers: 1 handled after all, 2 failed
     consumer_times  BIGINT       NOT NULL,
     consumer_ms     BIGINT       NOT NULL,

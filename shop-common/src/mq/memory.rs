@@ -4,6 +4,8 @@
 //! Time is virtual ([`MemoryBus::advance`]), except under [`MemoryBus::auto`]. Nothing is kept on disk.
 
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::{
     panic::AssertUnwindSafe,

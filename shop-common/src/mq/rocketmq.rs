@@ -93,7 +93,7 @@ impl RocketMqBus {
     /// Starts the client. Reaches for no broker yet. Must be called on the runtime that is to run the handlers.
     ///
     /// # Errors
-    /// [`PublishError::Unavailable`] when the client cannot start, [`PublishError::Rejected`] for a `data_dir` that is not UTF-8.
+    /// [`PublishError::Unavailable`] when the client cannot start.
     pub async fn connect(config: RocketMqConfig) -> Result<Arc<Self>, PublishError> {
         let data_dir = std::path::absolute(&config.data_dir).map_err(unavailable)?;
         let config = RocketMqConfig { data_dir, ..config };

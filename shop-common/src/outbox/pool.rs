@@ -27,7 +27,7 @@ impl Pool {
                 loop {
                     let job = jobs.lock().await.recv().await;
                     let Some(job) = job else { return };
-                    job.await;
+                    run(job).await;
                 }
             });
         }
@@ -46,12 +46,19 @@ impl Pool {
         tokio::spawn(async move {
             let mut next = Some(job);
             while let Some(job) = next {
-                job.await;
+                run(job).await;
                 next = jobs.lock().await.try_recv().ok();
             }
             drop(slot);
         });
         true
+    }
+}
+
+/// In a task of its own, so that a panic costs one job and not its worker.
+async fn run(job: Job) {
+    if let Err(panic) = tokio::spawn(job).await {
+        tracing::error!(%panic, "sending from the outbox panicked; its rows stay until their lease ends");
     }
 }
 

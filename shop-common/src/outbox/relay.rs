@@ -29,6 +29,9 @@ const PARK: Update = Update {
     guard: "t.id = v.k",
 };
 
+/// As much of a reason as the column holds.
+const REMARK_CHARS: usize = 500;
+
 /// The pool that sends; the tutorial's figures.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -142,7 +145,8 @@ impl Relay {
                 Ok(()) => stored.push(id),
                 Err(PublishError::Rejected(why)) => {
                     tracing::error!(msg.id = id, why, "message parked: it can never be sent");
-                    parked.push(vec![Value::from(id), Value::from(why)]);
+                    let remark: String = why.chars().take(REMARK_CHARS).collect();
+                    parked.push(vec![Value::from(id), Value::from(remark)]);
                 }
                 Err(PublishError::Unavailable(why)) => tracing::debug!(msg.id = id, why, "message stays in the outbox"),
             }

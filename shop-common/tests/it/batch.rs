@@ -96,6 +96,7 @@ impl Bodies {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "a body")]
 fn echo(ids: &[u32]) -> Answer {
     Ok(ids.to_vec())
 }
@@ -132,6 +133,16 @@ async fn one_that_panics_fails_alone() {
     assert!(unknown(&outcomes[2], "panic"), "{outcomes:?}");
     assert_eq!([&outcomes[0], &outcomes[1], &outcomes[3]], [&Ok(1), &Ok(2), &Ok(4)]);
     assert_eq!(bodies.seen()[1..], [vec![1, 2, 3, 4], vec![1, 2, 3, 4], vec![1], vec![2], vec![3], vec![4]]);
+}
+
+#[tokio::test]
+async fn a_panic_before_the_first_await_is_one_too() {
+    let batcher = Batcher::new(Limits::default(), |commands: Arc<[Number]>| {
+        assert_ne!(commands[0].id, 1, "one");
+        std::future::ready(Ok(vec![commands[0].id]))
+    });
+    assert!(unknown(&batcher.run(number(1), None).await, "panic"));
+    assert_eq!(batcher.run(number(2), None).await, Ok(2), "the worker lives");
 }
 
 #[tokio::test]
@@ -193,11 +204,10 @@ async fn a_database_that_goes_away_half_way_is_not_asked_again() {
 async fn a_wrong_number_of_outcomes_is_nobodys_outcome() {
     let bodies = Bodies::new();
     let batcher = bodies.batcher(Limits::default(), |ids| match ids {
-        [0] => echo(ids),
         [1] => Ok(vec![1, 1]),
         [2] => Ok(Vec::new()),
-        [_] => echo(ids),
-        _ => Ok(ids[1..].to_vec()),
+        [_, _, ..] => Ok(ids[1..].to_vec()),
+        _ => echo(ids),
     });
     let outcomes = bodies.queue_up(&batcher, numbers(1..=3)).await;
     assert!(unknown(&outcomes[0], "2 outcomes for 1"), "{outcomes:?}");
@@ -341,7 +351,7 @@ async fn the_last_clone_leaves_when_the_queue_is_empty() {
     let alive = Arc::new(());
     let watch = Arc::downgrade(&alive);
     let batcher = bodies.batcher(Limits::default(), move |ids| {
-        let _alive = &alive;
+        assert_eq!(Arc::strong_count(&alive), 1);
         echo(ids)
     });
     let outcomes = tokio::spawn({

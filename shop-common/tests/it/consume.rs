@@ -23,9 +23,12 @@ use crate::{outbox::EMPTY, script::Script};
 const GROUP: &str = "goods_orderTopic_order_cancel_group";
 const NOW: Millis = Millis::new(5_000);
 
-/// What a handler was given: the orders and the trace of each batch.
+/// The orders and the trace of one batch.
+type Batch = (Vec<i64>, String);
+
+/// What a handler was given.
 #[derive(Clone, Default)]
-struct Given(Arc<Mutex<Vec<(Vec<i64>, String)>>>);
+struct Given(Arc<Mutex<Vec<Batch>>>);
 
 impl Given {
     fn orders(&self) -> Vec<Vec<i64>> {

@@ -114,6 +114,20 @@ async fn readers_are_not_kept_by_a_writer() {
 }
 
 #[tokio::test]
+async fn a_reading_transaction_sees_one_moment() {
+    for test in databases(&[item::FILE]).await {
+        insert(&test.db, vec![item(1, "a", 1)]).await.unwrap();
+        let seen = test.db.read_tx(async |tx| {
+            let before = quantity(tx, 1).await?;
+            test.db.write_tx(async |other| set_quantity(other, 1, 2).await).await?;
+            Ok((before, quantity(tx, 1).await?))
+        });
+        assert_eq!(seen.await.unwrap(), (1, 1), "{}", test.name);
+        assert_eq!(item::all(&test.db).await[0].quantity, 2, "{}: and the next one sees the next", test.name);
+    }
+}
+
+#[tokio::test]
 async fn a_schema_of_another_collation_is_refused() {
     let Some(url) = mariadb_schema("utf8mb4_general_ci").await else { return };
     let refused = Db::connect(&DatabaseConfig { url: Secret::new(url), max_connections: 2 }).await.unwrap_err();

@@ -7,10 +7,12 @@ use shop_common::{
     config::Secret,
     db::{DatabaseConfig, Db, Failure},
 };
-use shop_testkit::{TestDb, databases, sqlite};
+use shop_testkit::{TestDb, databases, eventually, sqlite};
 use tokio::net::TcpListener;
 
 use crate::item::{self, ids, insert, item};
+
+const LIMIT: Duration = Duration::from_secs(30);
 
 fn down<T: std::fmt::Debug>(result: &Result<T, Failure>) -> bool {
     matches!(result, Err(Failure::Down(_)))
@@ -28,7 +30,7 @@ async fn connection_id(db: &impl ConnectionTrait) -> i64 {
 
 async fn kill(test: &TestDb, id: i64) {
     test.db.read().execute_unprepared(&format!("KILL {id}")).await.unwrap();
-    shop_testkit::eventually("the connection is gone", Duration::from_secs(10), async || {
+    eventually("the connection is gone", LIMIT, async || {
         let ask = format!("SELECT COUNT(*) AS n FROM information_schema.processlist WHERE id = {id}");
         let ask = Statement::from_string(test.db.read().get_database_backend(), ask);
         let left: i64 = test.db.read().query_one_raw(ask).await.unwrap().unwrap().try_get("", "n").unwrap();
@@ -74,7 +76,10 @@ async fn a_full_disk_is_away() {
 async fn a_connection_lost_while_idle_is_away_and_comes_back() {
     for test in databases(&[item::FILE]).await.into_iter().filter(|test| test.name == "mariadb") {
         let db = narrow(&test).await;
-        kill(&test, connection_id(db.read()).await).await;
+        let id = connection_id(db.read()).await;
+        let pool = db.read().get_mysql_connection_pool();
+        eventually("it is idle again", LIMIT, async || pool.num_idle() == 1).await;
+        kill(&test, id).await;
         let lost = insert(&db, vec![item(1, "a", 0)]).await;
         assert!(down(&lost), "{lost:?}");
         insert(&db, vec![item(2, "b", 0)]).await.unwrap();

@@ -1,7 +1,9 @@
 //! Holds as they stand in a table: what was decided is written, and of two racers one decides again.
 
+use std::time::Duration;
+
 use shop_common::{
-    db::{Db, Failure, Result},
+    db::{Db, Failure, Result, Tx},
     hold::{Before, HoldTable, State, Undone},
     hold_table,
     migrate::SqlFile,
@@ -67,6 +69,30 @@ async fn a_hold_that_moved_meanwhile_rolls_back() {
         let stale = stale.await;
         assert!(matches!(stale, Err(Failure::Rollback(_))), "{}: {stale:?}", test.name);
         assert_eq!(dump(&test.db).await, before);
+    }
+}
+
+#[tokio::test]
+async fn holds_of_other_orders_are_not_waited_for() {
+    // SQLite has one writer.
+    for test in databases(&[FILE]).await.into_iter().filter(|test| test.name == "mariadb") {
+        for order in 1..=8 {
+            take(&test.db, order, order).await.unwrap();
+        }
+        let undo = async |tx: &Tx, orders: Vec<i64>| {
+            let mut holds = HOLDS.load(tx, orders.clone()).await?;
+            for order in orders {
+                assert_eq!(holds.undo(order), Undone::Undone);
+            }
+            HOLDS.save(tx, &holds, NOW).await
+        };
+        let meanwhile = test.db.write_tx(async |tx| {
+            undo(tx, (1..=4).collect()).await?;
+            let other = test.db.write_tx(async |other| undo(other, (5..=8).collect()).await);
+            Ok(tokio::time::timeout(Duration::from_secs(20), other).await)
+        });
+        meanwhile.await.unwrap().expect("it does not wait").unwrap();
+        assert_eq!(dump(&test.db).await.matches(" state=3 ").count(), 8);
     }
 }
 

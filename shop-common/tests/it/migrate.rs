@@ -125,8 +125,9 @@ async fn an_edited_file_is_refused() {
 }
 
 #[tokio::test]
-async fn two_instances_may_start_at_once() {
-    for test in databases(&[]).await {
+async fn two_instances_of_one_schema_may_start_at_once() {
+    // A SQLite file belongs to one process.
+    for test in databases(&[]).await.into_iter().filter(|test| test.name == "mariadb") {
         let other = test.connect_again().await;
         let (one, two) =
             tokio::join!(migrate(&test.db, &[MESSAGES, item::FILE]), migrate(&other, &[MESSAGES, item::FILE]));

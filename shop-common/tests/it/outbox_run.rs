@@ -23,15 +23,15 @@ use crate::{
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-fn small(test: &TestDb, bus: &Arc<Script>) -> Relay {
-    Relay::new(test.db.clone(), bus.clone(), RelayConfig { core: 2, max: 4, queue: 2, batch: 4 })
+fn small(test: &TestDb, bus: &Arc<Script>, queue: usize) -> Relay {
+    Relay::new(test.db.clone(), bus.clone(), RelayConfig { core: 2, max: 4, queue, batch: 4 })
 }
 
 #[tokio::test]
 async fn a_wake_up_sends_what_was_committed() {
     for test in databases(&[MESSAGES]).await {
         let bus = Script::new();
-        let relay = small(&test, &bus);
+        let relay = small(&test, &bus, 2);
         let (switch, shutdown) = shutdown::channel();
         let run = tokio::spawn(relay.clone().run(Duration::from_hours(1), Clock::manual(NOW), shutdown));
         for first in [1, 5] {
@@ -51,7 +51,7 @@ async fn more_than_the_pool_can_take_is_sent_all_the_same() {
         owe(&test.db, 1..=200).await.unwrap();
         let (bus, clock) = (Script::new(), Clock::manual(NOW));
         let (switch, shutdown) = shutdown::channel();
-        let run = tokio::spawn(small(&test, &bus).run(Duration::from_millis(5), clock.clone(), shutdown));
+        let run = tokio::spawn(small(&test, &bus, 2).run(Duration::from_millis(5), clock.clone(), shutdown));
         eventually("all is sent", LIMIT, async || {
             clock.advance(Duration::from_secs(1));
             dump(&test.db).await == EMPTY
@@ -73,7 +73,7 @@ async fn a_panic_costs_one_batch_its_turn_and_no_worker() {
             Ok(())
         });
         let (switch, shutdown) = shutdown::channel();
-        let run = tokio::spawn(small(&test, &bus).run(Duration::from_millis(5), clock.clone(), shutdown));
+        let run = tokio::spawn(small(&test, &bus, 100_000).run(Duration::from_millis(5), clock.clone(), shutdown));
         eventually("all is sent", LIMIT, async || {
             clock.advance(Duration::from_secs(1));
             dump(&test.db).await == EMPTY

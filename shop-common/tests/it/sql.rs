@@ -1,5 +1,7 @@
 //! Statements over many rows do what many statements would.
 
+use std::time::Duration;
+
 use sea_orm::{EntityTrait, QueryFilter, Value, entity::prelude::*};
 use shop_common::{
     db::Failure,
@@ -79,6 +81,23 @@ async fn a_value_that_is_there_already_counts_as_changed() {
         let before = dump(&test.db).await;
         test.db.write_tx(async |tx| ADD.run(tx, &deltas(3, |_| 0)).await).await.unwrap();
         assert_eq!(dump(&test.db).await, before, "{}", test.name);
+    }
+}
+
+#[tokio::test]
+async fn writers_of_other_rows_do_not_wait() {
+    // SQLite has one writer.
+    for test in databases(&[item::FILE]).await.into_iter().filter(|test| test.name == "mariadb") {
+        insert(&test.db, many(8)).await.unwrap();
+        let meanwhile = test.db.write_tx(async |tx| {
+            ADD.run(tx, &deltas(4, |_| 1)).await?;
+            let others: Vec<_> = deltas(8, |_| 1).split_off(4);
+            let other = test.db.write_tx(async |other| ADD.run(other, &others).await);
+            Ok(tokio::time::timeout(Duration::from_secs(20), other).await)
+        });
+        meanwhile.await.unwrap().expect("it does not wait").unwrap();
+        let quantities: Vec<i64> = item::all(&test.db).await.iter().map(|item| item.quantity).collect();
+        assert_eq!(quantities, (1..=8).collect::<Vec<_>>());
     }
 }
 

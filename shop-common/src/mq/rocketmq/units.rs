@@ -29,7 +29,7 @@ pub(super) async fn send_in_units(
         match sender.send_unit(unit).await {
             // All were refused for one: each must get its own verdict, or that one blocks the others for ever.
             Err(PublishError::Rejected(_)) if unit.len() > 1 => {
-                unit.chunks(1).rev().for_each(|one| waiting.push_front(one))
+                unit.chunks(1).rev().for_each(|one| waiting.push_front(one));
             }
             Err(away @ PublishError::Unavailable(_)) => {
                 verdicts.resize(messages.len(), Err(away));

@@ -1,0 +1,3 @@
+//! Rows of the coupon schema.
+
+pub(crate) mod coupon;

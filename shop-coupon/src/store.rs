@@ -1,0 +1,100 @@
+//! All SQL of the coupon service: loads the view of a batch under lock, saves its difference.
+
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Value};
+use shop_common::{
+    db::{Result, Tx},
+    hold::HoldTable,
+    hold_table,
+    id::{CouponId, OrderId, UserId},
+    money::Fen,
+    sql::{self, Update},
+    time::Millis,
+};
+
+use crate::{
+    coupon::{Coupon, Coupons},
+    entity::coupon,
+};
+
+const HOLDS: HoldTable = hold_table!("trade_coupon_hold", "order_id", Some("coupon_id"));
+
+const FREED: Update = Update {
+    table: "trade_coupon",
+    values: &["k", "spender"],
+    set: "order_id = NULL, is_used = 0, used_ms = NULL",
+    guard: "t.coupon_id = v.k AND t.order_id = v.spender",
+};
+
+const SPENT: Update = Update {
+    table: "trade_coupon",
+    values: &["k", "spender", "moment"],
+    set: "order_id = v.spender, is_used = 1, used_ms = v.moment",
+    guard: "t.coupon_id = v.k AND t.is_used = 0",
+};
+
+/// Loads what spending `coupons` on `orders` touches: holds by order id, then coupons by id.
+pub(crate) async fn load_to_redeem(tx: &Tx, orders: Vec<i64>, coupons: Vec<i64>) -> Result<Coupons> {
+    let holds = HOLDS.load(tx, orders).await?;
+    Ok(Coupons { holds, coupons: load_coupons(tx, coupons).await?.collect() })
+}
+
+/// Loads what giving the coupons of `orders` back touches: holds, then the coupons they name.
+pub(crate) async fn load_to_reinstate(tx: &Tx, orders: Vec<i64>) -> Result<Coupons> {
+    let holds = HOLDS.load(tx, orders.clone()).await?;
+    let coupons = orders.into_iter().filter_map(|order_id| holds.subject(order_id)).collect();
+    Ok(Coupons { holds, coupons: load_coupons(tx, coupons).await?.collect() })
+}
+
+async fn load_coupons(tx: &Tx, coupons: Vec<i64>) -> Result<impl Iterator<Item = (CouponId, Coupon)>> {
+    let rows = coupon::Entity::find()
+        .filter(coupon::Column::CouponId.is_in(sql::padded(coupons)))
+        .order_by_asc(coupon::Column::CouponId)
+        .lock_exclusive()
+        .all(tx)
+        .await?;
+    Ok(rows.into_iter().map(|row| (CouponId::new(row.coupon_id), Coupon::from(row))))
+}
+
+impl From<coupon::Model> for Coupon {
+    fn from(row: coupon::Model) -> Self {
+        let spent_by = row.order_id.map(OrderId::new);
+        Self {
+            owner: UserId::new(row.user_id),
+            discount: Fen::new(row.discount_fen),
+            minimum: Fen::new(row.minimum_fen),
+            valid_from: row.valid_from_ms.map(Millis::new),
+            valid_until: row.valid_until_ms.map(Millis::new),
+            loaded: spent_by,
+            spent_by,
+        }
+    }
+}
+
+/// Saves the difference; what was decided under lock is stated again in the SQL.
+pub(crate) async fn save(tx: &Tx, view: &Coupons, now: Millis) -> Result<()> {
+    HOLDS.save(tx, &view.holds, now).await?;
+    let (mut freed, mut spent) = (Vec::new(), Vec::new());
+    for (coupon_id, coupon) in view.coupons.iter().filter(|(_, coupon)| coupon.spent_by != coupon.loaded) {
+        let coupon_id = Value::from(coupon_id.get());
+        freed.extend(coupon.loaded.map(|order_id| vec![coupon_id.clone(), order_id.get().into()]));
+        spent.extend(coupon.spent_by.map(|order_id| vec![coupon_id, order_id.get().into(), now.get().into()]));
+    }
+    FREED.run(tx, &freed).await?;
+    SPENT.run(tx, &spent).await
+}
+
+/// One coupon of `user_id`.
+pub(crate) async fn coupon(
+    db: &impl ConnectionTrait,
+    coupon_id: CouponId,
+    user_id: UserId,
+) -> Result<Option<coupon::Model>> {
+    let coupon = coupon::Entity::find_by_id(coupon_id.get()).filter(coupon::Column::UserId.eq(user_id.get()));
+    Ok(coupon.one(db).await?)
+}
+
+/// Up to `limit` coupons of `user_id`, by id.
+pub(crate) async fn coupons(db: &impl ConnectionTrait, user_id: UserId, limit: u64) -> Result<Vec<coupon::Model>> {
+    let coupons = coupon::Entity::find().filter(coupon::Column::UserId.eq(user_id.get()));
+    Ok(coupons.order_by_asc(coupon::Column::CouponId).limit(limit).all(db).await?)
+}

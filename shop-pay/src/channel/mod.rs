@@ -1,0 +1,198 @@
+//! Payment channels: where the money really moves. One trait, one implementation per provider.
+
+pub mod sandbox;
+
+use std::{collections::HashMap, sync::Arc};
+
+use async_trait::async_trait;
+use shop_common::{
+    code::ShopCode,
+    error::{Result, ShopError},
+    id::{PayId, RefundId},
+    money::Fen,
+    time::Millis,
+};
+
+use crate::{config::BadConfig, payment::refund, payment::settle::Notice};
+
+/// HTTP headers as the gateway hands them on: names in lower case.
+pub type Headers = HashMap<String, String>;
+
+/// Longest text of a channel that we keep.
+const TEXT_MAX: usize = 64;
+
+/// What a genuine notification says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notification {
+    /// The notification's own number: the same over resends.
+    pub notify_id: String,
+    /// Our payment.
+    pub pay_id: PayId,
+    /// The channel's own number of it.
+    pub channel_trade_no: String,
+    /// How much the buyer paid or is to pay.
+    pub amount: Fen,
+    /// Where the trade stands.
+    pub status: TradeStatus,
+    /// When the buyer paid, by the channel's clock.
+    pub paid: Option<Millis>,
+}
+
+/// Where a trade stands at a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TradeStatus {
+    /// Paid.
+    Success,
+    /// Over without payment.
+    Closed,
+    /// Waiting for the buyer.
+    Wait,
+}
+
+/// A trade as we announce it to a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trade {
+    /// Our payment.
+    pub pay_id: PayId,
+    /// How much the buyer is to pay.
+    pub amount: Fen,
+}
+
+/// A payment that a channel says was paid, asked by us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paid {
+    /// The channel's own number of it.
+    pub channel_trade_no: String,
+    /// How much.
+    pub amount: Fen,
+    /// When, by the channel's clock.
+    pub at: Millis,
+}
+
+/// What a channel answers when asked about a trade.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// The buyer paid.
+    Paid(Paid),
+    /// Not paid: waiting, closed or never heard of.
+    NotPaid,
+}
+
+/// What a channel answers when asked to close a trade.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Closing {
+    /// Nobody can pay it any more.
+    Closed,
+    /// The buyer was faster.
+    Paid(Paid),
+}
+
+/// Money to be paid back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Return {
+    /// The refund; asked again under the same number, the channel answers the same and pays once.
+    pub refund_id: RefundId,
+    /// Of which payment.
+    pub pay_id: PayId,
+    /// How much.
+    pub amount: Fen,
+}
+
+/// A payment channel. An error of its calls means *not known*: it is asked again under the same numbers.
+#[async_trait]
+pub trait PaymentChannel: Send + Sync + 'static {
+    /// Its name in requests, routes and rows; at most 32 characters.
+    fn name(&self) -> &'static str;
+
+    /// The headers its signature lies in, names in lower case; only these are recorded.
+    fn signature_headers(&self) -> &'static [&'static str];
+
+    /// Reads a notification, if it is genuine and for us.
+    ///
+    /// # Errors
+    /// `SHOP_SIGN_INVALID`, `SHOP_NOTIFY_REPLAY` for one too old or from the future, `SHOP_NOTIFY_INVALID` for another
+    /// merchant's or one that cannot be read, `SHOP_AMOUNT_MISMATCH` for another currency.
+    fn verify(&self, headers: &Headers, body: &[u8], now: Millis) -> Result<Notification>;
+
+    /// Where the buyer pays.
+    fn pay_url(&self, pay_id: PayId) -> String;
+
+    /// Announces a trade; a repeat changes nothing.
+    async fn register(&self, trade: Trade) -> Result<()>;
+
+    /// Somebody unknown says that the payment was paid. A real channel does nothing: it is asked next.
+    async fn hinted(&self, _pay_id: PayId) -> Result<()> {
+        Ok(())
+    }
+
+    /// Asks where a trade stands.
+    async fn query(&self, pay_id: PayId) -> Result<Found>;
+
+    /// Closes a trade; one never announced cannot be announced later.
+    async fn close(&self, trade: Trade) -> Result<Closing>;
+
+    /// Pays back.
+    async fn refund(&self, wanted: Return) -> Result<refund::Answer>;
+
+    /// What it wants to read when a notification was taken.
+    fn ack_success(&self) -> &'static [u8];
+}
+
+/// The configured channels.
+#[derive(Clone)]
+pub(crate) struct Channels(Arc<[Arc<dyn PaymentChannel>]>);
+
+impl Channels {
+    /// `channels` in the order of configuration; the first is the default.
+    pub(crate) fn new(channels: Vec<Arc<dyn PaymentChannel>>) -> Result<Self, BadConfig> {
+        for (position, channel) in channels.iter().enumerate() {
+            if channels.iter().skip(position.saturating_add(1)).any(|other| other.name() == channel.name()) {
+                return Err(BadConfig::ChannelTwice(channel.name().to_owned()));
+            }
+        }
+        Ok(Self(channels.into()))
+    }
+
+    /// The channel of this name.
+    pub(crate) fn get(&self, name: &str) -> Result<&dyn PaymentChannel> {
+        let named = self.0.iter().find(|channel| channel.name() == name);
+        named.map(Arc::as_ref).ok_or(ShopError::at(ShopCode::ChannelUnknown, "channel"))
+    }
+
+    /// The channel a client asks for; the first when it names none.
+    pub(crate) fn wanted(&self, name: &str) -> Result<&dyn PaymentChannel> {
+        match self.0.first() {
+            Some(first) if name.is_empty() => Ok(first.as_ref()),
+            _ => self.get(name),
+        }
+    }
+}
+
+impl Notification {
+    /// Refuses numbers of the channel that we could not keep or compare.
+    pub(crate) fn checked(self) -> Result<Self> {
+        let visible =
+            |text: &str| !text.is_empty() && text.len() <= TEXT_MAX && text.bytes().all(|b| b.is_ascii_graphic());
+        for (text, field) in [(&self.notify_id, "notify_id"), (&self.channel_trade_no, "channel_trade_no")] {
+            if !visible(text) {
+                return Err(ShopError::at(ShopCode::NotifyInvalid, field));
+            }
+        }
+        Ok(self)
+    }
+}
+
+/// What `channel` answered about `pay_id` when we asked, in the shape of a notification: all money is settled one way.
+pub(crate) fn notice_of(channel: &str, pay_id: PayId, paid: &Paid) -> Notice {
+    // The same text for the same answer, so that asking again is a repeat.
+    let body = format!("{pay_id} {} {} {}", paid.channel_trade_no, paid.amount.get(), paid.at.get());
+    let said = Notification {
+        notify_id: format!("query-{pay_id}"),
+        pay_id,
+        channel_trade_no: paid.channel_trade_no.clone(),
+        amount: paid.amount,
+        status: TradeStatus::Success,
+        paid: Some(paid.at),
+    };
+    Notice::new(channel, said, body.into_bytes(), "{}".to_owned())
+}

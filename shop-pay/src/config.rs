@@ -1,0 +1,73 @@
+//! Configuration of the pay service.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use shop_common::{batch::Limits, config::Secret, db::DatabaseConfig, outbox::RelayConfig};
+
+/// Key id of the built-in key of the sandbox.
+pub const DEMO_KID: &str = "demo";
+/// The built-in key of the sandbox: known to everybody, so good for loopback only.
+pub const DEMO_KEY: &str = "demo-key-of-the-sandbox-which-everybody-knows";
+
+/// Section `pay`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where its rows are.
+    pub database: DatabaseConfig,
+    /// Limits of its batches.
+    pub batch: Limits,
+    /// The pool that sends its messages.
+    pub relay: RelayConfig,
+    /// The channel that stands in for Alipay and WeChat Pay.
+    pub sandbox: SandboxConfig,
+}
+
+/// Section `pay.sandbox`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SandboxConfig {
+    /// Whether the channel exists.
+    pub enabled: bool,
+    /// Our number at the provider; a notification for another merchant is refused.
+    pub merchant_id: String,
+    /// Key id of the key that signs.
+    pub kid: String,
+    /// The keys a notification may be signed with, by key id: one, or two while keys are changed. At least 32 bytes each.
+    pub keys: BTreeMap<String, Secret>,
+    /// Whether an unsigned hint pays a payment, as the course's callback does.
+    pub tutorial_mode: bool,
+    /// What stands in front of the payment's number in `pay_url`.
+    pub pay_url_prefix: String,
+}
+
+/// A configuration that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadConfig {
+    /// Neither the old nor the new key, or too many to know by heart.
+    #[error("pay.sandbox.keys must hold one or two keys, not {0}")]
+    KeyCount(usize),
+    /// A key that can be guessed, or a key id that cannot stand in the header.
+    #[error("pay.sandbox.keys.{0}: a key has at least 32 bytes, a key id 1 to 32 letters, digits, '-' or '_'")]
+    Key(String),
+    /// The key that signs is not among the keys.
+    #[error("pay.sandbox.kid names {0:?}, which is not in pay.sandbox.keys")]
+    Kid(String),
+    /// Our number is empty or too long.
+    #[error("pay.sandbox.merchant_id must have 1 to 64 characters")]
+    Merchant,
+    /// The column holds 255 characters.
+    #[error("pay.sandbox.pay_url_prefix must have at most 200 characters")]
+    PayUrlPrefix,
+    /// Two channels of one name.
+    #[error("the payment channel {0:?} is there twice")]
+    ChannelTwice(String),
+}
+
+impl SandboxConfig {
+    /// Whether the built-in key would be believed: only while every listener is loopback.
+    pub fn has_demo_key(&self) -> bool {
+        self.enabled && self.keys.values().any(|key| key.reveal() == DEMO_KEY)
+    }
+}

@@ -1,0 +1,3 @@
+//! What the pay service hears.
+
+pub(crate) mod on_order_cancelled;

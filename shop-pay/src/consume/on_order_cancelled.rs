@@ -1,0 +1,23 @@
+//! The broadcast cancel topic, the fast path of closing payments. The message is a hint: the order service is asked,
+//! and only what it calls cancelled is closed. A message that is lost costs a sweep of the order service.
+
+use std::sync::Arc;
+
+use shop_common::{batch::Batcher, cancelled, error::ShopError, hold::Done, link::Link};
+use shop_proto::event::OrderCancelled;
+use tokio::sync::Notify;
+
+use crate::tx::ClosePayments;
+
+pub(crate) async fn on_order_cancelled(
+    events: Vec<OrderCancelled>,
+    orders: Link,
+    close: Batcher<ClosePayments, Done>,
+    wake: Arc<Notify>,
+) -> Result<(), ShopError> {
+    let cancelled = cancelled::confirmed_by_owner(orders, &events).await?;
+    let commands = cancelled.into_iter().map(|order_id| (ClosePayments { order_id }, None));
+    let closed = close.run_all(commands).await;
+    wake.notify_one();
+    closed.into_iter().try_for_each(|outcome| outcome.map(|_| ()).map_err(ShopError::from))
+}

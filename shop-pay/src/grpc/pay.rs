@@ -1,0 +1,137 @@
+//! `PayService`: what clients and channels call.
+
+use std::sync::Arc;
+
+use shop_common::{
+    batch::Batcher,
+    code::ShopCode,
+    db::Db,
+    error::{Result, ShopError},
+    id::{Generator, OrderId, PayId, UserId},
+    link::Deadline,
+    money::Fen,
+    time::Clock,
+    trace::TraceParent,
+};
+use shop_proto::{
+    common::v1::{DoOutcome, do_outcome},
+    pay::v1::{
+        CallbackPaymentRequest, CallbackPaymentResponse, CreatePaymentRequest, CreatePaymentResponse,
+        GetPaymentRequest, Payment as WirePayment, pay_service_server::PayService,
+    },
+};
+use tokio::time::Instant;
+use tonic::{Request, Response, Status};
+
+use super::{outcome, refused::Refused};
+use crate::{
+    begin::BeginPayment,
+    channel::{Channels, PaymentChannel, Trade},
+    payment::{NewPayment, Payment, settle::Notice},
+    settling::Settling,
+    store,
+    tx::CreatePayment,
+};
+
+/// Payments, for clients and channels.
+#[derive(Clone)]
+pub(crate) struct Pay {
+    pub(crate) db: Db,
+    pub(crate) clock: Clock,
+    pub(crate) ids: Arc<Generator>,
+    pub(crate) channels: Channels,
+    pub(crate) begin: Batcher<BeginPayment, DoOutcome>,
+    pub(crate) create: Batcher<CreatePayment, Result<Payment>>,
+    pub(crate) settling: Settling,
+    pub(crate) refused: Arc<Refused>,
+}
+
+#[tonic::async_trait]
+impl PayService for Pay {
+    async fn create_payment(
+        &self,
+        request: Request<CreatePaymentRequest>,
+    ) -> Result<Response<CreatePaymentResponse>, Status> {
+        let deadline = Deadline::of(&request);
+        let payment = self.create(request.into_inner(), deadline).await?;
+        Ok(Response::new(CreatePaymentResponse { payment: Some(payment.into()) }))
+    }
+
+    async fn callback_payment(
+        &self,
+        request: Request<CallbackPaymentRequest>,
+    ) -> Result<Response<CallbackPaymentResponse>, Status> {
+        Ok(Response::new(self.callback(request.into_inner()).await?))
+    }
+
+    async fn get_payment(&self, request: Request<GetPaymentRequest>) -> Result<Response<WirePayment>, Status> {
+        let request = request.into_inner();
+        let pay_id = PayId::parse(request.pay_id, "pay_id")?;
+        let user_id = UserId::parse(request.user_id, "user_id")?;
+        let payment = store::payment(self.db.read(), pay_id).await.map_err(ShopError::from)?;
+        let own = payment.filter(|payment| payment.user_id == user_id);
+        Ok(Response::new(own.ok_or(ShopError::at(ShopCode::PaymentNotFound, "pay_id"))?.into()))
+    }
+}
+
+impl Pay {
+    /// The order's word first, then ours, then the channel is told; each step may be repeated.
+    async fn create(&self, request: CreatePaymentRequest, deadline: Instant) -> Result<Payment> {
+        let order_id = OrderId::parse(request.order_id, "order_id")?;
+        let user_id = UserId::parse(request.user_id, "user_id")?;
+        let amount = Fen::new(request.amount_fen);
+        if amount <= Fen::ZERO {
+            return Err(ShopError::invalid("amount_fen", "an amount is greater than zero"));
+        }
+        let channel = self.channels.wanted(&request.channel)?;
+        allowed(
+            self.begin
+                .run(
+                    BeginPayment { order_id, user_id, amount, deadline, trace: TraceParent::current() },
+                    Some(deadline),
+                )
+                .await?,
+        )?;
+        let pay_id = PayId::new(self.ids.next().await?);
+        let pay_url = channel.pay_url(pay_id);
+        let new = NewPayment { pay_id, order_id, user_id, channel: channel.name().to_owned(), amount, pay_url };
+        let payment = self.create.run(CreatePayment(new), Some(deadline)).await??;
+        channel.register(Trade { pay_id: payment.pay_id, amount: payment.amount }).await?;
+        Ok(payment)
+    }
+
+    /// Answers after the effect is durable; every error means that the channel must send again.
+    async fn callback(&self, request: CallbackPaymentRequest) -> Result<CallbackPaymentResponse> {
+        let channel = self.channels.get(&request.channel)?;
+        let now = self.clock.now();
+        let said = channel
+            .verify(&request.headers, &request.body, now)
+            .inspect_err(|error| self.refused.note(channel.name(), request.body.len(), error, now))?;
+        let headers = signed_headers(channel, &request);
+        let (verdict, payment) = self.settling.settle(Notice::new(channel.name(), said, request.body, headers)).await?;
+        Ok(CallbackPaymentResponse {
+            outcome: outcome(verdict).into(),
+            ack_body: channel.ack_success().to_vec(),
+            payment: Some(payment.into()),
+        })
+    }
+}
+
+/// Nothing but the signature is kept of the headers: the rest is the gateway's, cookies included.
+fn signed_headers(channel: &dyn PaymentChannel, request: &CallbackPaymentRequest) -> String {
+    let wanted = channel.signature_headers().iter();
+    let kept: serde_json::Map<_, _> =
+        wanted.filter_map(|name| Some(((*name).to_owned(), request.headers.get(*name)?.as_str().into()))).collect();
+    serde_json::Value::Object(kept).to_string()
+}
+
+/// Whether the order lets the payment be made.
+fn allowed(outcome: DoOutcome) -> Result<()> {
+    match outcome.kind() {
+        do_outcome::Kind::Done | do_outcome::Kind::Already => Ok(()),
+        do_outcome::Kind::Cancelled => Err(ShopError::at(ShopCode::OrderNotPayable, "order_id")),
+        do_outcome::Kind::Refused => Err(outcome.refusal.map_or(ShopCode::Internal.into(), ShopError::from)),
+        do_outcome::Kind::NotRun => Err(ShopCode::Busy.into()),
+        do_outcome::Kind::Unknown | do_outcome::Kind::Unspecified => Err(ShopCode::Unknown.into()),
+    }
+}

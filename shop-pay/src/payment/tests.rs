@@ -1,0 +1,307 @@
+//! The rules of payments, alone.
+
+use proptest::prelude::*;
+
+use super::{
+    refund::{Answer, Cause, Started, State},
+    settle::{Notice, Verdict},
+    *,
+};
+use crate::channel::{Notification, TradeStatus};
+
+const NOW: Millis = Millis::new(1_000_000);
+const ORDER: OrderId = OrderId::new(1);
+const ALL: Owed = Owed::of(31);
+
+fn new(pay_id: i64, channel: &str, fen: i64) -> NewPayment {
+    NewPayment {
+        pay_id: PayId::new(pay_id),
+        order_id: ORDER,
+        user_id: UserId::new(9),
+        channel: channel.into(),
+        amount: Fen::new(fen),
+        pay_url: String::new(),
+    }
+}
+
+fn notice(pay_id: i64, notify_id: &str, fen: i64, status: TradeStatus) -> Notice {
+    let said = Notification {
+        notify_id: notify_id.into(),
+        pay_id: PayId::new(pay_id),
+        channel_trade_no: "T1".into(),
+        amount: Fen::new(fen),
+        status,
+        paid: None,
+    };
+    Notice::new("a", said, format!("{pay_id} {notify_id} {fen} {status:?}").into_bytes(), "{}".into())
+}
+
+fn success(pay_id: i64, notify_id: &str) -> Notice {
+    notice(pay_id, notify_id, 100, TradeStatus::Success)
+}
+
+/// One open payment of 100 fen, number 1, at channel `a`.
+fn one_open() -> Payments {
+    let mut view = Payments::default();
+    view.create(&new(1, "a", 100), NOW).unwrap();
+    view
+}
+
+fn code<T: std::fmt::Debug>(result: Result<T, ShopError>) -> ShopCode {
+    result.unwrap_err().code
+}
+
+fn verdict(settled: settle::Settled) -> Verdict {
+    settled.unwrap().0
+}
+
+#[test]
+fn the_same_open_order_and_channel_is_the_same_payment() {
+    let mut view = one_open();
+    assert_eq!(view.create(&new(2, "a", 100), NOW).unwrap().pay_id, PayId::new(1));
+    assert_eq!(code(view.create(&new(3, "a", 101), NOW)), ShopCode::AmountMismatch);
+    assert_eq!(
+        view.create(&new(4, "b", 100), NOW).unwrap().pay_id,
+        PayId::new(4),
+        "another channel is another payment"
+    );
+    assert_eq!(view.changed.created, [PayId::new(1), PayId::new(4)]);
+}
+
+#[test]
+fn a_closed_order_takes_no_payment_whichever_comes_first() {
+    let mut view = Payments::default();
+    assert_eq!(view.close(ORDER, NOW), Done::Done);
+    assert_eq!(view.close(ORDER, NOW), Done::Already);
+    assert_eq!(code(view.create(&new(1, "a", 100), NOW)), ShopCode::OrderNotPayable);
+
+    let mut view = one_open();
+    assert_eq!(view.close(ORDER, NOW), Done::Done);
+    let payment = &view.rows[&PayId::new(1)];
+    assert_eq!((payment.status, payment.closed, payment.owed), (Status::Unpaid, Some(NOW), Owed::CLOSE));
+    assert_eq!(code(view.create(&new(2, "a", 100), NOW)), ShopCode::OrderNotPayable);
+}
+
+#[test]
+fn a_paid_order_takes_no_second_payment_until_the_first_goes_back() {
+    let mut view = one_open();
+    view.settle(&success(1, "n"), NOW).unwrap();
+    assert_eq!(code(view.create(&new(2, "b", 100), NOW)), ShopCode::OrderIsPaid);
+    view.start_refund(RefundId::new(5), PayId::new(1), Cause::WrongAmount, NOW);
+    assert_eq!(view.create(&new(3, "b", 120), NOW).unwrap().pay_id, PayId::new(3));
+}
+
+#[test]
+fn closing_skips_what_is_paid() {
+    let mut view = one_open();
+    view.settle(&success(1, "n"), NOW).unwrap();
+    let paid = view.rows[&PayId::new(1)].clone();
+    assert_eq!(view.close(ORDER, NOW), Done::Done);
+    assert_eq!((&view.rows[&PayId::new(1)], view.changed.closed.len()), (&paid, 0));
+}
+
+#[test]
+fn a_payment_is_settled_once() {
+    let mut view = one_open();
+    assert_eq!(verdict(view.settle(&success(1, "n"), NOW)), Verdict::Applied);
+    assert_eq!(verdict(view.settle(&success(1, "n"), NOW)), Verdict::AlreadyApplied);
+    assert_eq!(verdict(view.settle(&success(1, "m"), NOW)), Verdict::AlreadyApplied);
+    let payment = &view.rows[&PayId::new(1)];
+    assert_eq!((payment.status, payment.owed), (Status::Paid, Owed::ORDER.with(Owed::POINTS)));
+    assert_eq!((payment.paid, payment.due), (Some(NOW), Some(NOW.after(FIRST_LOOK))));
+    assert_eq!(view.changed.settled.len(), 1);
+    let record = &view.records[&("a".to_owned(), "n".to_owned())];
+    assert_eq!((record.times, record.verdict), (2, Verdict::Applied));
+}
+
+#[test]
+fn money_for_a_closed_payment_is_settled_too() {
+    let mut view = one_open();
+    view.close(ORDER, NOW);
+    assert_eq!(verdict(view.settle(&success(1, "n"), NOW)), Verdict::Applied);
+    let payment = &view.rows[&PayId::new(1)];
+    assert_eq!(payment.owed, Owed::ORDER.with(Owed::POINTS), "there is nothing to close any more");
+    assert_eq!(payment.closed, Some(NOW));
+}
+
+#[test]
+fn an_acknowledged_id_with_another_body_is_a_replay() {
+    let mut view = one_open();
+    view.settle(&notice(1, "n", 100, TradeStatus::Wait), NOW).unwrap();
+    assert_eq!(code(view.settle(&success(1, "n"), NOW)), ShopCode::NotifyReplay);
+    assert_eq!(view.rows[&PayId::new(1)].status, Status::Paying);
+    assert_eq!(view.records[&("a".to_owned(), "n".to_owned())].times, 1);
+}
+
+#[test]
+fn a_wrong_notification_does_not_stand_in_the_way_of_the_right_one() {
+    for fen in [99, 101, 10_000, -100, 0] {
+        let mut view = one_open();
+        let wrong = notice(1, "n", fen, TradeStatus::Success);
+        assert_eq!(code(view.settle(&wrong, NOW)), ShopCode::AmountMismatch, "{fen}");
+        assert_eq!(view.rows[&PayId::new(1)].status, Status::Paying);
+        assert_eq!(verdict(view.settle(&success(1, "n"), NOW)), Verdict::Applied);
+        let record = &view.records[&("a".to_owned(), "n".to_owned())];
+        assert_eq!((record.verdict, &record.body_hash), (Verdict::Applied, &success(1, "n").body_hash));
+    }
+}
+
+#[test]
+fn a_notification_before_its_payment_is_judged_again() {
+    let mut view = Payments::default();
+    assert_eq!(code(view.settle(&success(1, "n"), NOW)), ShopCode::NotifyInvalid);
+    view.create(&new(1, "a", 100), NOW).unwrap();
+    assert_eq!(verdict(view.settle(&success(1, "n"), NOW)), Verdict::Applied);
+}
+
+#[test]
+fn a_channel_speaks_for_its_own_payments_only() {
+    let mut view = Payments::default();
+    view.create(&new(1, "b", 100), NOW).unwrap();
+    assert_eq!(code(view.settle(&success(1, "n"), NOW)), ShopCode::NotifyInvalid);
+    assert_eq!(view.rows[&PayId::new(1)].status, Status::Paying);
+}
+
+#[test]
+fn state_never_goes_back() {
+    let mut view = one_open();
+    view.settle(&success(1, "n"), NOW).unwrap();
+    let paid = view.rows[&PayId::new(1)].clone();
+    for status in [TradeStatus::Closed, TradeStatus::Wait] {
+        assert_eq!(verdict(view.settle(&notice(1, &format!("{status:?}"), 100, status), NOW)), Verdict::Ignored);
+    }
+    assert_eq!(view.rows[&PayId::new(1)], paid);
+}
+
+#[test]
+fn the_channel_s_time_is_kept_between_creation_and_now() {
+    for (said, kept) in [(NOW.get() + 5, NOW.get() + 5), (0, NOW.get()), (i64::MAX, NOW.get() + 10)] {
+        let mut view = one_open();
+        let mut notice = success(1, "n");
+        notice.said.paid = Some(Millis::new(said));
+        let (_, payment) = view.settle(&notice, Millis::new(NOW.get() + 10)).unwrap();
+        assert_eq!(payment.paid, Some(Millis::new(kept)));
+    }
+}
+
+#[test]
+fn a_refund_starts_once_and_only_while_the_order_s_judgement_is_owed() {
+    let start =
+        |view: &mut Payments, id| view.start_refund(RefundId::new(id), PayId::new(1), Cause::OrderCancelled, NOW);
+    let mut view = one_open();
+    assert_eq!(start(&mut view, 5), Started::Already, "not paid");
+    view.settle(&success(1, "n"), NOW).unwrap();
+    assert_eq!(start(&mut view, 6), Started::Done);
+    assert_eq!(start(&mut view, 7), Started::Already);
+    let payment = &view.rows[&PayId::new(1)];
+    assert_eq!((payment.refunded, payment.owed), (Fen::new(100), Owed::REFUND.with(Owed::REVERSE_POINTS)));
+    assert_eq!(view.refunds.len(), 1);
+    assert_eq!(verdict(view.settle(&success(1, "m"), NOW)), Verdict::RefundStarted);
+
+    let mut bound = one_open();
+    bound.settle(&success(1, "n"), NOW).unwrap();
+    bound.clear(PayId::new(1), Owed::ORDER);
+    assert_eq!(start(&mut bound, 5), Started::Already, "bound");
+}
+
+#[test]
+fn the_first_answer_of_a_refund_stays() {
+    let mut view = one_open();
+    view.settle(&success(1, "n"), NOW).unwrap();
+    view.start_refund(RefundId::new(5), PayId::new(1), Cause::PaidByOther, NOW);
+    view.answer_refund(RefundId::new(5), &Answer::Done);
+    view.answer_refund(RefundId::new(5), &Answer::Refused("late".into()));
+    let refund = &view.refunds[&RefundId::new(5)];
+    assert_eq!((refund.state, &refund.remark), (State::Done, &None));
+    assert_eq!(view.changed.refunds_answered, [RefundId::new(5)]);
+    assert_eq!(view.rows[&PayId::new(1)].owed, Owed::REVERSE_POINTS);
+}
+
+#[test]
+fn a_slow_answer_clears_nothing_but_what_it_answers() {
+    let mut view = one_open();
+    view.settle(&success(1, "n"), NOW).unwrap();
+    view.start_refund(RefundId::new(5), PayId::new(1), Cause::OrderCancelled, NOW);
+    view.clear(PayId::new(1), Owed::ORDER.with(Owed::POINTS));
+    assert_eq!(view.rows[&PayId::new(1)].owed, Owed::REFUND.with(Owed::REVERSE_POINTS));
+    assert!(view.changed.cleared.is_empty());
+    view.clear(PayId::new(1), ALL);
+    assert_eq!((view.rows[&PayId::new(1)].owed, view.rows[&PayId::new(1)].due), (Owed::default(), None));
+}
+
+/// Something that may happen to the payments of two orders at two channels.
+#[derive(Clone, Debug)]
+enum Step {
+    Create(i64, bool),
+    Close(i64),
+    Settle(i64, i64, TradeStatus),
+    Refund(i64),
+    Answer(i64, bool),
+    Clear(i64, i64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let status = prop_oneof![Just(TradeStatus::Success), Just(TradeStatus::Wait), Just(TradeStatus::Closed)];
+    prop_oneof![
+        (1_i64..3, any::<bool>()).prop_map(|(order, first)| Step::Create(order, first)),
+        (1_i64..3).prop_map(Step::Close),
+        (0_i64..12, 99_i64..102, status).prop_map(|(pay, fen, status)| Step::Settle(pay, fen, status)),
+        (0_i64..12).prop_map(Step::Refund),
+        (0_i64..40, any::<bool>()).prop_map(|(refund, done)| Step::Answer(refund, done)),
+        (0_i64..12, 0_i64..32).prop_map(|(pay, bits)| Step::Clear(pay, bits)),
+    ]
+}
+
+fn take(view: &mut Payments, number: i64, step: &Step) {
+    match step {
+        Step::Create(order, first) => {
+            let channel = if *first { "a" } else { "b" };
+            let new = NewPayment { order_id: OrderId::new(*order), ..new(number, channel, 100) };
+            let closed = view.gates.get(&new.order_id).is_some_and(|gate| gate.state == GateState::Closed);
+            let made = view.create(&new, NOW);
+            assert!(!closed || made.is_err());
+        }
+        Step::Close(order) => drop(view.close(OrderId::new(*order), NOW)),
+        Step::Settle(pay, fen, status) => {
+            drop(view.settle(&notice(*pay, &format!("{pay}{fen}{status:?}"), *fen, *status), NOW));
+        }
+        Step::Refund(pay) => {
+            view.start_refund(RefundId::new(number), PayId::new(*pay), Cause::OrderCancelled, NOW);
+        }
+        Step::Answer(refund, done) => {
+            let answer = if *done { Answer::Done } else { Answer::Refused(String::new()) };
+            view.answer_refund(RefundId::new(*refund), &answer);
+        }
+        Step::Clear(pay, bits) => view.clear(PayId::new(*pay), Owed::of(*bits)),
+    }
+}
+
+proptest! {
+    /// Whatever happens in whatever order: what the CHECKs of the table say, one open payment each, paid stays paid,
+    /// every paid payment has one log row, and never more than one refund.
+    #[test]
+    fn the_books_stay_legal(steps in prop::collection::vec(step(), 0..40)) {
+        let mut view = Payments::default();
+        let mut paid: std::collections::BTreeSet<PayId> = std::collections::BTreeSet::new();
+        for (number, step) in (0_i64..).zip(&steps) {
+            take(&mut view, number, step);
+            for payment in view.rows.values() {
+                prop_assert_eq!(payment.owed.is_nothing(), payment.due.is_none());
+                prop_assert_eq!(payment.status == Status::Paid, payment.paid.is_some());
+                prop_assert!(payment.refunded >= Fen::ZERO && payment.refunded <= payment.amount);
+                let refunds: Vec<_> = view.refunds.values().filter(|r| r.pay_id == payment.pay_id).collect();
+                prop_assert!(refunds.len() <= 1);
+                prop_assert_eq!(refunds.iter().map(|r| r.amount.get()).sum::<i64>(), payment.refunded.get());
+                let same = |other: &&Payment| {
+                    other.is_open() && other.order_id == payment.order_id && other.channel == payment.channel
+                };
+                prop_assert!(!payment.is_open() || view.rows.values().filter(same).count() == 1);
+                let closed = view.gates[&payment.order_id].state == GateState::Closed;
+                prop_assert!(!(closed && payment.is_open()));
+                prop_assert!(payment.status == Status::Paid || !paid.contains(&payment.pay_id));
+            }
+            paid.extend(view.rows.values().filter(|p| p.status == Status::Paid).map(|p| p.pay_id));
+            prop_assert_eq!(view.changed.settled.len(), paid.len());
+        }
+    }
+}

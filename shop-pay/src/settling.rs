@@ -1,0 +1,37 @@
+//! The one way money arrives: by notification, by asking the channel, or found when closing.
+
+use std::sync::Arc;
+
+use shop_common::{batch::Batcher, outbox::Relay, trace::TraceParent};
+
+use crate::{
+    payment::settle::{Notice, Settled, Verdict},
+    tx::SettlePayment,
+};
+
+/// Settles, then tells the relay that there is a message.
+#[derive(Clone)]
+pub(crate) struct Settling {
+    pub(crate) batcher: Batcher<SettlePayment, Settled>,
+    pub(crate) relay: Relay,
+}
+
+impl Settling {
+    /// Settles by `notice`; durable when it answers.
+    pub(crate) async fn settle(&self, notice: Notice) -> Settled {
+        let pay_id = notice.said.pay_id;
+        let command = SettlePayment { notice: Arc::new(notice), trace: TraceParent::current() };
+        let settled = self.batcher.run(command, None).await?;
+        match &settled {
+            Ok((Verdict::Applied, payment)) => {
+                self.relay.wake();
+                tracing::info!(pay.id = %pay_id, order.id = %payment.order_id, "payment {pay_id} is paid");
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::error!(pay.id = %pay_id, %error, "a genuine notification of payment {pay_id} is wrong")
+            }
+        }
+        settled
+    }
+}

@@ -1,0 +1,53 @@
+//! Reading outside of bodies, and claiming what is due.
+
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
+use shop_common::{
+    db::{Db, Result},
+    due::{Backoff, Due},
+    due_table,
+    id::PayId,
+    sql,
+    time::Millis,
+};
+
+use super::{by_ids, numbers, of_payment, of_refund};
+use crate::{
+    entity::{pay, refund},
+    payment::{
+        Payment,
+        refund::{Refund, State},
+    },
+};
+
+const DUE: Due = due_table!("trade_pay", "pay_id");
+
+/// One payment.
+pub(crate) async fn payment(db: &impl ConnectionTrait, pay_id: PayId) -> Result<Option<Payment>> {
+    pay::Entity::find_by_id(pay_id.get()).one(db).await?.map(of_payment).transpose()
+}
+
+/// Those of these payments that there are, by id.
+pub(crate) async fn payments(db: &impl ConnectionTrait, pay_ids: Vec<i64>) -> Result<Vec<Payment>> {
+    by_ids(pay_ids).order_by_asc(pay::Column::PayId).all(db).await?.into_iter().map(of_payment).collect()
+}
+
+/// The refunds of these payments that the channel has not answered yet.
+pub(crate) async fn open_refunds(db: &impl ConnectionTrait, pay_ids: Vec<i64>) -> Result<Vec<Refund>> {
+    let open = refund::Entity::find()
+        .filter(refund::Column::PayId.is_in(sql::padded(pay_ids)))
+        .filter(refund::Column::State.eq(numbers::refund_number(State::Open)));
+    open.all(db).await?.into_iter().map(of_refund).collect()
+}
+
+/// Claims up to `limit` payments that owe something, in due order.
+pub(crate) async fn claim_due(db: &Db, limit: u32, now: Millis) -> Result<Vec<Payment>> {
+    // Claiming writes; an idle sweep must not, so it looks first.
+    if pay::Entity::find().filter(pay::Column::DueMs.lte(now.get())).one(db.read()).await?.is_none() {
+        return Ok(Vec::new());
+    }
+    db.write_tx(async |tx| {
+        let claimed: Vec<(i64, i64)> = DUE.claim(tx, limit, Backoff::default(), now).await?;
+        payments(tx, claimed.into_iter().map(|(pay_id, _)| pay_id).collect()).await
+    })
+    .await
+}

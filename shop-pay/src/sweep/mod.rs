@@ -1,0 +1,83 @@
+//! The sweeper: does what paid and closed payments owe, with the broker off too.
+//!
+//! The order judges first. Only a payment it has bound earns points; only its definite *no* starts a refund; whatever
+//! was not answered stays owed and comes up again, later each time.
+
+mod judge;
+mod money;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use shop_common::{
+    batch::Batcher,
+    db::{Db, Failure},
+    due::Sweep,
+    id::{Generator, PayId},
+    link::Link,
+    time::Millis,
+    trace::TraceParent,
+};
+
+use crate::{
+    channel::Channels,
+    payment::{Payment, owed::Owed, refund::Started},
+    settling::Settling,
+    store,
+    tx::{AnswerRefund, ClearOwed, StartRefund},
+};
+
+/// Most payments of one round.
+const LIMIT: u32 = 256;
+
+/// Does what payments owe.
+pub(crate) struct Sweeper {
+    pub(crate) db: Db,
+    pub(crate) channels: Channels,
+    pub(crate) ids: Arc<Generator>,
+    pub(crate) orders: Link,
+    pub(crate) points: Link,
+    pub(crate) settling: Settling,
+    pub(crate) start_refund: Batcher<StartRefund, Started>,
+    pub(crate) answer_refund: Batcher<AnswerRefund, ()>,
+    pub(crate) clear: Batcher<ClearOwed, ()>,
+}
+
+#[async_trait]
+impl Sweep for Sweeper {
+    fn name(&self) -> &'static str {
+        "payments"
+    }
+
+    async fn run_once(&self, now: Millis) -> Result<usize, Failure> {
+        let due = store::claim_due(&self.db, LIMIT, now).await?;
+        if !due.is_empty() {
+            TraceParent::start().scope(self.work(&due)).await;
+        }
+        Ok(due.len())
+    }
+}
+
+impl Sweeper {
+    async fn work(&self, due: &[Payment]) {
+        let owing = |owed| due.iter().filter(|payment| payment.owed.has(owed)).collect::<Vec<&Payment>>();
+        let judged = async {
+            let bound = self.judge(&owing(Owed::ORDER)).await;
+            let earns = |payment: &&Payment| !payment.owed.has(Owed::ORDER) || bound.contains(&payment.pay_id);
+            let earning: Vec<&Payment> = owing(Owed::POINTS).into_iter().filter(earns).collect();
+            self.award(&earning).await;
+        };
+        let (close, refund, reverse) = (owing(Owed::CLOSE), owing(Owed::REFUND), owing(Owed::REVERSE_POINTS));
+        futures::join!(judged, self.close(&close), self.refund(&refund), self.reverse(&reverse));
+    }
+
+    /// Notes that these owe this no more; what cannot be noted is asked again.
+    async fn cleared(&self, pay_ids: impl IntoIterator<Item = PayId>, answered: Owed) {
+        let commands = pay_ids.into_iter().map(|pay_id| (ClearOwed { pay_id, answered }, None));
+        for outcome in self.clear.run_all(commands).await {
+            if let Err(error) = outcome {
+                tracing::warn!(%error, "an answer about a payment was not noted; asking again later");
+            }
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! What the pay service can do: one file, one use case, the body of one local transaction over a batch.
+//! Nothing here begins a transaction.
+
+mod answer_refund;
+mod clear_owed;
+mod close_payments;
+mod create_payment;
+mod settle_payment;
+mod start_refund;
+
+pub use answer_refund::{AnswerRefund, answer_refund};
+pub use clear_owed::{ClearOwed, clear_owed};
+pub use close_payments::{ClosePayments, close_payments};
+pub use create_payment::{CreatePayment, create_payment};
+pub use settle_payment::{SettlePayment, settle_payment};
+pub use start_refund::{StartRefund, start_refund};

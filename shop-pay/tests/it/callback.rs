@@ -1,0 +1,222 @@
+//! Notifications: genuine, repeated, wrong and forged. F45 to F50, F53, F55; B74 to B78.
+
+use futures::future::join_all;
+use shop_common::code::ShopCode;
+use shop_proto::pay::v1::{CallbackPaymentRequest, Payment, PaymentStatus, callback_payment_response::Outcome};
+use shop_testkit::dump;
+
+use crate::world::{KEY, MERCHANT, OLD_KEY, World, body, callback, code, signed, worlds};
+
+const PAID: &str = "SELECT COUNT(*) AS n FROM trade_pay WHERE is_paid = 2";
+const LOGS: &str = "SELECT COUNT(*) AS n FROM trade_pay_log";
+const OUTBOX: &str = "SELECT COUNT(*) AS n FROM trade_mq_producer_temp";
+const RECORDS: &str = "SELECT COUNT(*) AS n FROM trade_pay_notify";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_callbacks_at_once_have_one_effect() {
+    for world in worlds().await {
+        let payment = world.create(1, "").await;
+        let links = [world.link.clone(), world.second_instance().await];
+        let sent = join_all((0..1000).map(|n| callback(&links[n % 2], world.success(&payment)))).await;
+        let mut applied = 0;
+        for answer in sent {
+            let answer = answer.unwrap();
+            assert_eq!(answer.ack_body, b"success");
+            assert_eq!(answer.payment.as_ref().unwrap().status(), PaymentStatus::Paid);
+            match answer.outcome() {
+                Outcome::Applied => applied += 1,
+                outcome => assert_eq!(outcome, Outcome::AlreadyApplied),
+            }
+        }
+        assert_eq!(applied, 1, "{}", world.name());
+        for (sql, expected) in [(PAID, 1), (LOGS, 1), (OUTBOX, 1), (RECORDS, 1)] {
+            assert_eq!(world.number(sql).await, expected, "{sql}");
+        }
+        assert_eq!(world.number("SELECT times AS n FROM trade_pay_notify").await, 1000);
+        assert_eq!(world.owed(&payment).await, 3);
+    }
+}
+
+#[tokio::test]
+async fn the_message_names_the_payment_and_leaves_once() {
+    for world in worlds().await {
+        let payment = world.create(1, "").await;
+        world.callback(world.success(&payment)).await.unwrap();
+        assert_eq!(world.pay.relay().run_once(world.clock.now()).await.unwrap(), 1);
+        world.callback(world.success(&payment)).await.unwrap();
+        assert_eq!(world.pay.relay().run_once(world.clock.now()).await.unwrap(), 0);
+        let sent = world.bus.published();
+        let expected = format!(r#"{{"version":1,"payId":"{}","orderId":"1","payAmount":"880.00"}}"#, payment.pay_id);
+        assert_eq!((sent.len(), sent[0].topic.as_str(), sent[0].tag.as_str()), (1, "payTopic", "pay_success"));
+        assert_eq!((sent[0].key.clone(), sent[0].body.clone()), (payment.pay_id.to_string(), expected));
+        assert_eq!(world.number(OUTBOX).await, 0);
+    }
+}
+
+#[tokio::test]
+async fn what_was_verified_is_recorded_byte_for_byte_without_cookies() {
+    for world in worlds().await {
+        let payment = world.create(1, "").await;
+        let request = world.success(&payment);
+        world.callback(request.clone()).await.unwrap();
+        let dump = dump(&world.test.db).await;
+        let record = dump.lines().find(|line| line.contains("notify_id=n-")).unwrap();
+        assert!(record.contains(&format!("body={}", hex::encode_upper(&request.body))), "{record}");
+        assert!(record.contains("x-shop-signature") && record.contains("verdict=applied"), "{record}");
+        assert!(!record.contains("cookie"), "{record}");
+    }
+}
+
+/// Sends what is not genuine: refused by `refusal`, and not one byte of the database changes.
+async fn refused_without_a_trace(world: &World, what: &str, request: CallbackPaymentRequest, refusal: ShopCode) {
+    let before = dump(&world.test.db).await;
+    assert_eq!(code(world.callback(request).await), refusal, "{}: {what}", world.name());
+    assert_eq!(dump(&world.test.db).await, before, "{}: {what}", world.name());
+}
+
+#[tokio::test]
+async fn a_forgery_leaves_no_trace() {
+    for world in worlds().await {
+        let payment = world.create(1, "").await;
+        let (good, now) = (world.success(&payment), world.now_seconds());
+        let text = body(&payment);
+        let sign = |seconds, kid: &str, key: &str| signed("sandbox", &text, seconds, kid, key);
+        let mut unsigned = good.clone();
+        unsigned.headers.clear();
+        let mut flipped = good.clone();
+        flipped.body[20] ^= 1;
+        let mut spaced = good.clone();
+        spaced.body = text.replace(':', ": ").into_bytes();
+        let mut no_algorithm = good.clone();
+        no_algorithm.headers.insert("x-shop-signature".into(), format!("t={now},kid=new,alg=none,v1="));
+        for (what, request, refusal) in [
+            ("unsigned", unsigned, ShopCode::SignatureInvalid),
+            ("flipped", flipped, ShopCode::SignatureInvalid),
+            ("written anew", spaced, ShopCode::SignatureInvalid),
+            ("no algorithm", no_algorithm, ShopCode::SignatureInvalid),
+            ("wrong key", sign(now, "new", OLD_KEY), ShopCode::SignatureInvalid),
+            ("unknown key id", sign(now, "newer", KEY), ShopCode::SignatureInvalid),
+            ("empty key", sign(now, "new", ""), ShopCode::SignatureInvalid),
+            ("too old", sign(now - 301, "new", KEY), ShopCode::NotifyReplay),
+            ("from the future", sign(now + 301, "new", KEY), ShopCode::NotifyReplay),
+            (
+                "unknown channel",
+                CallbackPaymentRequest { channel: "alipay".into(), ..good.clone() },
+                ShopCode::ChannelUnknown,
+            ),
+            ("no channel", CallbackPaymentRequest { channel: String::new(), ..good.clone() }, ShopCode::ChannelUnknown),
+        ] {
+            refused_without_a_trace(&world, what, request, refusal).await;
+        }
+        let change = |from: &str, to: &str| signed("sandbox", &text.replace(from, to), now, "new", KEY);
+        for (what, request, refusal) in [
+            ("another merchant", change(MERCHANT, "shop-2"), ShopCode::NotifyInvalid),
+            ("another currency", change("CNY", "USD"), ShopCode::AmountMismatch),
+            ("a text as amount", change(":88000", ":\"88000\""), ShopCode::AmountMismatch),
+            ("an extra field", change("{", "{\"x\":1,"), ShopCode::NotifyInvalid),
+            ("not JSON", change("}", ""), ShopCode::NotifyInvalid),
+        ] {
+            refused_without_a_trace(&world, what, request, refusal).await;
+        }
+        assert_eq!(world.callback(sign(now, "old", OLD_KEY)).await.unwrap().outcome(), Outcome::Applied);
+    }
+}
+
+#[tokio::test]
+async fn a_resend_within_and_a_replay_outside_the_window() {
+    for world in worlds().await {
+        let payment = world.create(1, "").await;
+        let frozen = world.success(&payment);
+        for (seconds, expected) in
+            [(0, Ok(Outcome::Applied)), (299, Ok(Outcome::AlreadyApplied)), (2, Err(ShopCode::NotifyReplay))]
+        {
+            world.clock.advance(std::time::Duration::from_secs(seconds));
+            let answer = world.callback(frozen.clone()).await;
+            assert_eq!(answer.map(|answer| answer.outcome()).map_err(|error| error.code), expected);
+        }
+        world.clock.advance(std::time::Duration::from_hours(25));
+        let resent = world.callback(world.success(&payment)).await.unwrap();
+        assert_eq!(resent.outcome(), Outcome::AlreadyApplied, "the provider signs a resend anew");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_amount_is_recorded_and_the_right_one_still_comes_through() {
+    for world in worlds().await {
+        let payment = world.create(1, "").await;
+        for (times, fen) in (1..).zip([87_999, 88_001, 880, 8_800_000, -88_000]) {
+            let wrong = body(&payment).replace(":88000", &format!(":{fen}"));
+            let wrong = signed("sandbox", &wrong, world.now_seconds(), "new", KEY);
+            assert_eq!(code(world.callback(wrong).await), ShopCode::AmountMismatch);
+            assert_eq!(
+                world.number("SELECT times AS n FROM trade_pay_notify WHERE verdict = 'amount_mismatch'").await,
+                times
+            );
+        }
+        for sql in [PAID, LOGS, OUTBOX] {
+            assert_eq!(world.number(sql).await, 0, "{sql}");
+        }
+        assert_eq!(world.callback(world.success(&payment)).await.unwrap().outcome(), Outcome::Applied);
+        assert_eq!(world.number("SELECT times AS n FROM trade_pay_notify WHERE verdict = 'applied'").await, 6);
+    }
+}
+
+#[tokio::test]
+async fn a_payment_that_is_not_ours_is_refused_until_it_is() {
+    for world in worlds().await {
+        let payment = world.create(1, "").await;
+        let stranger = Payment { pay_id: payment.pay_id + 1, ..payment.clone() };
+        for _ in 0..2 {
+            assert_eq!(code(world.callback(world.success(&stranger)).await), ShopCode::NotifyInvalid);
+        }
+        // The very same trade, told by a channel it was not paid through.
+        let elsewhere = Payment { channel: crate::fakes::FLAKY.into(), ..payment.clone() };
+        assert_eq!(code(world.callback(world.success(&elsewhere)).await), ShopCode::NotifyInvalid);
+        assert_eq!(world.number(PAID).await, 0);
+        assert_eq!(
+            world.number("SELECT COUNT(*) AS n FROM trade_pay_notify WHERE verdict = 'unknown_payment'").await,
+            2
+        );
+        assert_eq!(world.callback(world.success(&payment)).await.unwrap().outcome(), Outcome::Applied);
+    }
+}
+
+#[tokio::test]
+async fn an_acknowledged_id_with_another_body_is_a_replay() {
+    for world in worlds().await {
+        let payment = world.create(1, "").await;
+        world.callback(world.success(&payment)).await.unwrap();
+        let other = body(&payment).replace("channel_trade_no\":\"T", "channel_trade_no\":\"U");
+        let other = signed("sandbox", &other, world.now_seconds(), "new", KEY);
+        refused_without_a_trace(&world, "same id, other body", other, ShopCode::NotifyReplay).await;
+    }
+}
+
+#[tokio::test]
+async fn waiting_and_closed_change_nothing_before_and_after_success() {
+    for world in worlds().await {
+        let payment = world.create(1, "").await;
+        let say = |status: &str, id: &str| {
+            let text = body(&payment).replace("SUCCESS", status).replace("\"n-", &format!("\"{id}-"));
+            signed("sandbox", &text, world.now_seconds(), "new", KEY)
+        };
+        for (status, id, expected) in [
+            ("WAIT", "w1", Outcome::Ignored),
+            ("CLOSED", "c1", Outcome::Ignored),
+            ("SUCCESS", "s1", Outcome::Applied),
+            ("CLOSED", "c2", Outcome::Ignored),
+            ("WAIT", "w1", Outcome::Ignored),
+            ("SUCCESS", "s2", Outcome::AlreadyApplied),
+        ] {
+            let answer = world.callback(say(status, id)).await.unwrap();
+            assert_eq!(
+                (answer.outcome(), answer.ack_body.as_slice()),
+                (expected, b"success".as_slice()),
+                "{status} {id}"
+            );
+        }
+        for (sql, expected) in [(PAID, 1), (LOGS, 1), (OUTBOX, 1), (RECORDS, 5)] {
+            assert_eq!(world.number(sql).await, expected, "{sql}");
+        }
+    }
+}

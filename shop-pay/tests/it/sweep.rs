@@ -1,0 +1,193 @@
+//! What paid and closed payments owe, with every other side away, late or refusing. F50 to F52, F56.
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use shop_proto::pay::v1::{Payment, callback_payment_response::Outcome};
+
+use crate::{
+    fakes::{DUE, FLAKY},
+    world::{World, worlds},
+};
+
+const MINUTE: Duration = Duration::from_mins(1);
+const REFUNDS: &str = "SELECT COUNT(*) AS n FROM trade_refund";
+
+async fn paid(world: &World, order_id: i64, channel: &str) -> Payment {
+    let payment = world.create(order_id, channel).await;
+    world.sandbox_pays(&payment).await;
+    assert_eq!(world.callback(world.success(&payment)).await.unwrap().outcome(), Outcome::Applied);
+    payment
+}
+
+#[tokio::test]
+async fn a_paid_payment_is_bound_and_earns_points_once() {
+    for world in worlds().await {
+        let payment = paid(&world, 1, "").await;
+        assert_eq!(world.sweep().await, 0, "the messages have a second");
+        world.later(MINUTE).await;
+        assert_eq!(world.orders.bound.lock().unwrap().get(&1), Some(&payment.pay_id));
+        assert_eq!(world.points.held.lock().unwrap().get(&payment.pay_id), Some(&(DUE / 100)));
+        assert_eq!(world.owed(&payment).await, 0);
+        assert_eq!(world.number("SELECT COUNT(*) AS n FROM trade_pay WHERE due_ms IS NOT NULL").await, 0);
+        world.later(MINUTE).await;
+        assert_eq!(world.orders.asked.load(Ordering::SeqCst), 1);
+        assert_eq!(world.number(REFUNDS).await, 0);
+    }
+}
+
+#[tokio::test]
+async fn money_for_a_cancelled_order_goes_back_once_though_the_refund_is_asked_for_twice() {
+    for world in worlds().await {
+        let payment = world.create(1, FLAKY).await;
+        world.sandbox_pays(&payment).await;
+        world.orders.cancelled.lock().unwrap().insert(1);
+        world.close(1).await;
+        // The points came by message, before anybody knew.
+        world.points.held.lock().unwrap().insert(payment.pay_id, 880);
+        assert_eq!(world.callback(world.success(&payment)).await.unwrap().outcome(), Outcome::Applied);
+        world.flaky.answers_to_lose.store(1, Ordering::SeqCst);
+
+        world.later(MINUTE).await;
+        assert_eq!(world.owed(&payment).await, 8, "the refund's answer was lost; the points are back");
+        let again = world.callback(world.success(&payment)).await.unwrap();
+        assert_eq!(again.outcome(), Outcome::RefundStarted);
+        world.later(MINUTE).await;
+
+        assert_eq!(world.flaky.refund_calls.load(Ordering::SeqCst), 2);
+        assert_eq!(world.number("SELECT COUNT(*) AS n FROM sandbox_refund").await, 1);
+        assert_eq!(world.number("SELECT refund_fen AS n FROM sandbox_trade").await, DUE);
+        assert_eq!(world.number("SELECT COUNT(*) AS n FROM trade_refund WHERE state = 1 AND cause = 1").await, 1);
+        assert_eq!(world.number("SELECT refund_fen AS n FROM trade_pay").await, DUE);
+        assert_eq!(world.owed(&payment).await, 0);
+        assert!(world.points.held.lock().unwrap().is_empty());
+        world.later(MINUTE).await;
+        assert_eq!((world.number(REFUNDS).await, world.flaky.refund_calls.load(Ordering::SeqCst)), (1, 2));
+    }
+}
+
+#[tokio::test]
+async fn points_that_come_after_the_reversal_are_kept_out() {
+    for world in worlds().await {
+        world.orders.cancelled.lock().unwrap().clear();
+        let payment = paid(&world, 1, "").await;
+        world.orders.cancelled.lock().unwrap().insert(1);
+        world.later(MINUTE).await;
+        assert!(world.points.held.lock().unwrap().is_empty(), "no points before the order's word");
+        assert!(world.points.undone.lock().unwrap().contains(&payment.pay_id), "a tombstone for the late message");
+        assert_eq!(world.owed(&payment).await, 0);
+    }
+}
+
+#[tokio::test]
+async fn the_second_payment_of_an_order_goes_back() {
+    for world in worlds().await {
+        let (first, second) = (world.create(1, "").await, world.create(1, FLAKY).await);
+        for payment in [&second, &first] {
+            world.sandbox_pays(payment).await;
+            assert_eq!(world.callback(world.success(payment)).await.unwrap().outcome(), Outcome::Applied);
+        }
+        world.later(MINUTE).await;
+        let bound = world.orders.bound.lock().unwrap()[&1];
+        let lost = [first.pay_id, second.pay_id].into_iter().find(|pay_id| *pay_id != bound).unwrap();
+        assert_eq!(world.number("SELECT pay_id AS n FROM trade_refund WHERE cause = 2 AND state = 1").await, lost);
+        assert_eq!(world.number("SELECT pay_id AS n FROM sandbox_refund").await, lost);
+        assert_eq!(world.number(REFUNDS).await, 1);
+        assert_eq!(world.points.held.lock().unwrap().keys().copied().collect::<Vec<_>>(), [bound]);
+        assert_eq!(world.number("SELECT COUNT(*) AS n FROM trade_pay WHERE owed <> 0").await, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_refund_that_the_channel_refuses_is_a_case_for_an_operator() {
+    for world in worlds().await {
+        let payment = paid(&world, 1, FLAKY).await;
+        world.orders.cancelled.lock().unwrap().insert(1);
+        world.flaky.refuses.store(true, Ordering::SeqCst);
+        world.later(MINUTE).await;
+        assert_eq!(world.number("SELECT state AS n FROM trade_refund WHERE remark LIKE 'the buyer%'").await, 2);
+        assert_eq!(world.owed(&payment).await, 0);
+        world.later(MINUTE).await;
+        assert_eq!(world.flaky.refund_calls.load(Ordering::SeqCst), 1, "a no is a no");
+    }
+}
+
+#[tokio::test]
+async fn with_the_order_service_away_everything_stays_owed_and_finishes_later() {
+    for world in worlds().await {
+        let payment = paid(&world, 1, "").await;
+        world.set_orders_away(true);
+        for _ in 0..3 {
+            world.later(MINUTE).await;
+            assert_eq!(world.owed(&payment).await, 3);
+        }
+        world.points.away.store(true, Ordering::SeqCst);
+        world.set_orders_away(false);
+        world.later(MINUTE).await;
+        assert_eq!(world.owed(&payment).await, 2, "bound; the points are away");
+        world.points.away.store(false, Ordering::SeqCst);
+        world.later(MINUTE).await;
+        assert_eq!(world.owed(&payment).await, 0);
+        assert_eq!(world.number(REFUNDS).await, 0);
+    }
+}
+
+#[tokio::test]
+async fn not_yet_and_not_found_back_off_and_never_move_money() {
+    for world in worlds().await {
+        let payments = [paid(&world, 1, "").await, paid(&world, 2, "").await];
+        world.orders.not_yet.lock().unwrap().insert(1);
+        world.orders.unknown.lock().unwrap().insert(2);
+        let asked = || world.orders.asked.load(Ordering::SeqCst);
+        world.later(Duration::from_secs(1)).await;
+        assert_eq!(asked(), 2);
+        world.later(Duration::from_secs(1)).await;
+        assert_eq!(asked(), 2, "backing off");
+        for _ in 0..20 {
+            world.later(MINUTE).await;
+        }
+        assert!(asked() > 20, "{}", asked());
+        for payment in &payments {
+            assert_eq!(world.owed(payment).await, 3);
+        }
+        assert_eq!(world.number(REFUNDS).await, 0);
+        assert!(world.points.held.lock().unwrap().is_empty());
+        world.orders.not_yet.lock().unwrap().clear();
+        world.orders.unknown.lock().unwrap().clear();
+        world.later(MINUTE).await;
+        assert_eq!(world.number("SELECT COUNT(*) AS n FROM trade_pay WHERE owed <> 0").await, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_buyer_faster_than_the_close_is_settled_and_refunded() {
+    for world in worlds().await {
+        let payment = world.create(1, "").await;
+        world.orders.cancelled.lock().unwrap().insert(1);
+        world.close(1).await;
+        world.sandbox_pays(&payment).await;
+        world.later(MINUTE).await;
+        assert_eq!(world.owed(&payment).await, 3, "found paid when it was to be closed");
+        world.later(MINUTE).await;
+        assert_eq!(world.number("SELECT COUNT(*) AS n FROM sandbox_refund").await, 1);
+        assert_eq!(world.owed(&payment).await, 0);
+        world.resend().await;
+        assert_eq!(world.number("SELECT COUNT(*) AS n FROM trade_pay_log").await, 1);
+        assert_eq!(
+            world.number("SELECT COUNT(*) AS n FROM trade_pay_notify WHERE verdict = 'refund_started'").await,
+            1
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_close_whose_answer_is_lost_is_asked_for_again() {
+    for world in worlds().await {
+        let payment = world.create(1, FLAKY).await;
+        world.close(1).await;
+        world.flaky.answers_to_lose.store(1, Ordering::SeqCst);
+        world.sweep().await;
+        assert_eq!(world.owed(&payment).await, 4);
+        world.later(MINUTE).await;
+        assert_eq!(world.owed(&payment).await, 0);
+    }
+}

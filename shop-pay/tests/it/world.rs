@@ -1,0 +1,269 @@
+//! One pay service on one database, with everything around it stepped by hand.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use hmac::{Hmac, KeyInit, Mac};
+use sea_orm::{ConnectionTrait, Statement};
+use sha2::Sha256;
+use shop_common::{
+    batch::Limits,
+    code::ShopCode,
+    config::Secret,
+    db::{DatabaseConfig, Db},
+    due::Sweep,
+    error::ShopError,
+    id::{Generator, PayId},
+    link::Link,
+    mq::{SharedBus, memory::MemoryBus},
+    outbox::RelayConfig,
+    service::Deps,
+    shutdown,
+    time::{Clock, Millis},
+};
+use shop_pay::{
+    Config, Pay, SCHEMA, SandboxConfig,
+    channel::{PaymentChannel, sandbox::Sandbox},
+};
+use shop_proto::{
+    order::v1::order_state_service_server::OrderStateServiceServer,
+    pay::v1::{
+        CallbackPaymentRequest, CallbackPaymentResponse, ClosePaymentsCommand, ClosePaymentsRequest,
+        CreatePaymentRequest, Payment, pay_service_client::PayServiceClient,
+        payment_state_service_client::PaymentStateServiceClient,
+    },
+    user::v1::points_service_server::PointsServiceServer,
+};
+use shop_testkit::{TestDb, databases};
+use tonic::{Status, service::Routes};
+
+use crate::fakes::{DUE, Flaky, Orders, OrdersServer, Points, PointsServer, USER};
+
+pub(crate) const KEY: &str = "a key of the sandbox that has at least 32 bytes";
+pub(crate) const OLD_KEY: &str = "the key before it, which has at least 32 bytes";
+pub(crate) const MERCHANT: &str = "shop-1";
+const START: Millis = Millis::new(1_700_000_000_000);
+
+pub(crate) struct World {
+    pub(crate) test: TestDb,
+    pub(crate) clock: Clock,
+    pub(crate) bus: Arc<MemoryBus>,
+    pub(crate) orders: Arc<Orders>,
+    pub(crate) points: Arc<Points>,
+    pub(crate) flaky: Arc<Flaky>,
+    pub(crate) pay: Pay,
+    pub(crate) link: Link,
+    ids: Arc<Generator>,
+    shutdown: (shutdown::Switch, shutdown::Shutdown),
+}
+
+/// A world on each engine.
+pub(crate) async fn worlds() -> Vec<World> {
+    worlds_with(|_| ()).await
+}
+
+/// The same with another configuration of the sandbox.
+pub(crate) async fn worlds_with(change: impl Fn(&mut SandboxConfig)) -> Vec<World> {
+    let mut all = Vec::new();
+    for test in databases(&SCHEMA).await {
+        all.push(World::new(test, &change));
+    }
+    all
+}
+
+fn config(test: &TestDb, change: impl Fn(&mut SandboxConfig)) -> Config {
+    let keys = [("new", KEY), ("old", OLD_KEY)].map(|(kid, key)| (kid.to_owned(), Secret::new(key)));
+    let mut sandbox = SandboxConfig {
+        enabled: true,
+        merchant_id: MERCHANT.into(),
+        kid: "new".into(),
+        keys: BTreeMap::from(keys),
+        tutorial_mode: false,
+        pay_url_prefix: "/sandbox/pay/".into(),
+    };
+    change(&mut sandbox);
+    let database = DatabaseConfig { url: test.config.url.clone(), max_connections: 8 };
+    Config { database, batch: Limits::default(), relay: RelayConfig::default(), sandbox }
+}
+
+impl World {
+    fn new(test: TestDb, change: impl Fn(&mut SandboxConfig)) -> Self {
+        let (orders, points) = (Arc::<Orders>::default(), Arc::<Points>::default());
+        let (clock, bus) = (Clock::manual(START), MemoryBus::new());
+        let (config, ids) = (config(&test, change), Arc::new(Generator::new(1).unwrap()));
+        let shutdown = shutdown::channel();
+        let inner =
+            Sandbox::new(&config.sandbox, test.db.clone(), clock.clone(), config.batch, Arc::default()).unwrap();
+        let flaky = Arc::new(Flaky { inner, answers_to_lose: 0.into(), refund_calls: 0.into(), refuses: false.into() });
+        let around = (&orders, &points, &flaky);
+        let shared: SharedBus = bus.clone();
+        let deps = deps(test.db.clone(), shared, clock.clone(), shutdown.1.clone());
+        let pay = start(&config, deps, Arc::clone(&ids), around);
+        let link = link(&pay);
+        Self { test, clock, bus, orders, points, flaky, pay, link, ids, shutdown }
+    }
+
+    /// Another instance of the service on the same database.
+    pub(crate) async fn second_instance(&self) -> Link {
+        let bus: SharedBus = self.bus.clone();
+        let deps = deps(self.test.connect_again().await, bus, self.clock.clone(), self.shutdown.1.clone());
+        let around = (&self.orders, &self.points, &self.flaky);
+        link(&start(&config(&self.test, |_| ()), deps, Arc::clone(&self.ids), around))
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        self.test.name
+    }
+
+    pub(crate) fn client(&self) -> PayServiceClient<Link> {
+        PayServiceClient::new(self.link.clone())
+    }
+
+    pub(crate) fn states(&self) -> PaymentStateServiceClient<Link> {
+        PaymentStateServiceClient::new(self.link.clone())
+    }
+
+    /// A payment of `order_id` over `channel` that must succeed.
+    pub(crate) async fn create(&self, order_id: i64, channel: &str) -> Payment {
+        create(&self.link, request(order_id, channel)).await.unwrap()
+    }
+
+    pub(crate) async fn callback(&self, request: CallbackPaymentRequest) -> Result<CallbackPaymentResponse, ShopError> {
+        callback(&self.link, request).await
+    }
+
+    /// The genuine notification that `payment` succeeded, signed now.
+    pub(crate) fn success(&self, payment: &Payment) -> CallbackPaymentRequest {
+        signed(&payment.channel, &body(payment), self.now_seconds(), "new", KEY)
+    }
+
+    pub(crate) fn now_seconds(&self) -> i64 {
+        self.clock.now().get() / 1000
+    }
+
+    pub(crate) async fn close(&self, order_id: i64) -> i32 {
+        let command = ClosePaymentsCommand { context: None, order_id };
+        let answer = self.states().close_payments(ClosePaymentsRequest { commands: vec![command] }).await.unwrap();
+        answer.into_inner().outcomes[0].kind
+    }
+
+    /// Sweeps what payments owe until nothing is due; the time stands still.
+    pub(crate) async fn sweep(&self) -> usize {
+        run(&self.pay.sweeps()[0], self.clock.now()).await
+    }
+
+    /// Lets the sandbox send what is due.
+    pub(crate) async fn resend(&self) -> usize {
+        run(&self.pay.sweeps()[1], self.clock.now()).await
+    }
+
+    /// Moves the time on and sweeps.
+    pub(crate) async fn later(&self, duration: Duration) {
+        self.clock.advance(duration);
+        self.sweep().await;
+    }
+
+    pub(crate) async fn number(&self, sql: &str) -> i64 {
+        number(&self.test.db, sql).await
+    }
+
+    pub(crate) async fn owed(&self, payment: &Payment) -> i64 {
+        self.number(&format!("SELECT owed AS n FROM trade_pay WHERE pay_id = {}", payment.pay_id)).await
+    }
+
+    pub(crate) async fn sandbox_pays(&self, payment: &Payment) {
+        self.pay.sandbox().unwrap().pay_like_a_buyer(PayId::new(payment.pay_id)).await.unwrap();
+    }
+
+    pub(crate) fn set_orders_away(&self, away: bool) {
+        self.orders.away.store(away, Ordering::SeqCst);
+    }
+}
+
+fn deps(db: Db, bus: SharedBus, clock: Clock, shutdown: shutdown::Shutdown) -> Deps {
+    Deps { db, bus, clock, instance: "it".into(), shutdown }
+}
+
+fn start(
+    config: &Config,
+    deps: Deps,
+    ids: Arc<Generator>,
+    (orders, points, flaky): (&Arc<Orders>, &Arc<Points>, &Arc<Flaky>),
+) -> Pay {
+    let orders = Link::local(Routes::new(OrderStateServiceServer::new(OrdersServer(Arc::clone(orders)))));
+    let points = Link::local(Routes::new(PointsServiceServer::new(PointsServer(Arc::clone(points)))));
+    let flaky: Arc<dyn PaymentChannel> = flaky.clone();
+    Pay::with_channels(config, deps, ids, orders, points, vec![flaky]).unwrap()
+}
+
+fn link(pay: &Pay) -> Link {
+    let mut routes = Routes::builder();
+    pay.add_public(&mut routes);
+    pay.add_internal(&mut routes);
+    Link::local(routes.routes())
+}
+
+async fn run(sweep: &Arc<dyn Sweep>, now: Millis) -> usize {
+    let mut all = 0;
+    loop {
+        match sweep.run_once(now).await.unwrap() {
+            0 => return all,
+            claimed => all += claimed,
+        }
+    }
+}
+
+pub(crate) async fn number(db: &Db, sql: &str) -> i64 {
+    let statement = Statement::from_string(db.read().get_database_backend(), sql);
+    let row = db.read().query_one_raw(statement).await.unwrap().unwrap_or_else(|| panic!("no row: {sql}"));
+    row.try_get("", "n").unwrap()
+}
+
+pub(crate) fn request(order_id: i64, channel: &str) -> CreatePaymentRequest {
+    CreatePaymentRequest { order_id, user_id: USER, amount_fen: DUE, channel: channel.into() }
+}
+
+pub(crate) async fn create(link: &Link, request: CreatePaymentRequest) -> Result<Payment, ShopError> {
+    let answer = PayServiceClient::new(link.clone()).create_payment(request).await;
+    answer.map(|answer| answer.into_inner().payment.unwrap()).map_err(|status| ShopError::from_status(&status))
+}
+
+pub(crate) async fn callback(
+    link: &Link,
+    request: CallbackPaymentRequest,
+) -> Result<CallbackPaymentResponse, ShopError> {
+    let answer = PayServiceClient::new(link.clone()).callback_payment(request).await;
+    answer.map(tonic::Response::into_inner).map_err(|status| ShopError::from_status(&status))
+}
+
+/// The contract's body, written by hand.
+pub(crate) fn body(payment: &Payment) -> String {
+    format!(
+        r#"{{"notify_id":"n-{0}","pay_id":"{0}","channel_trade_no":"T{0}","merchant_id":"{MERCHANT}","amount_fen":{1},"currency":"CNY","status":"SUCCESS","paid_at_ms":1700000000000}}"#,
+        payment.pay_id, payment.amount_fen
+    )
+}
+
+/// The contract's signature, computed here and not by the code under test.
+pub(crate) fn signed(channel: &str, body: &str, seconds: i64, kid: &str, key: &str) -> CallbackPaymentRequest {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).unwrap();
+    mac.update(format!("{seconds}.{body}").as_bytes());
+    let v1 = hex::encode(mac.finalize().into_bytes());
+    let header = format!("t={seconds},kid={kid},v1={v1}");
+    CallbackPaymentRequest {
+        channel: channel.into(),
+        headers: HashMap::from([("x-shop-signature".to_owned(), header), ("cookie".to_owned(), "secret".to_owned())]),
+        body: body.as_bytes().to_vec(),
+    }
+}
+
+pub(crate) fn code<T: std::fmt::Debug>(answer: Result<T, ShopError>) -> ShopCode {
+    answer.unwrap_err().code
+}
+
+pub(crate) fn code_of<T: std::fmt::Debug>(answer: Result<T, Status>) -> ShopCode {
+    ShopError::from_status(&answer.unwrap_err()).code
+}

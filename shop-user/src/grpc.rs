@@ -1,0 +1,131 @@
+//! gRPC of the user service: protocol in, commands out. No SQL and no rules.
+
+use shop_common::{
+    batch::Batcher,
+    code::ShopCode,
+    db::Db,
+    error::ShopError,
+    hold::{Done, Undone},
+    id::{OrderId, PayId, UserId},
+    money::Fen,
+    service::{COMMANDS_PER_CALL, answer_do, answer_undo, deadline_of},
+};
+use shop_proto::user::v1::{
+    AwardPointsCommand, AwardPointsRequest, AwardPointsResponse, DebitBalanceCommand, DebitBalanceRequest,
+    DebitBalanceResponse, GetUserRequest, RefundBalanceRequest, RefundBalanceResponse, ReversePointsRequest,
+    ReversePointsResponse, User, balance_service_server::BalanceService, points_service_server::PointsService,
+    user_service_server::UserService,
+};
+use tonic::{Request, Response, Status};
+
+use crate::{
+    entity::user::Model,
+    store,
+    tx::{AwardPoints, DebitBalance, RefundBalance, ReversePoints},
+};
+
+/// Users as others may see them.
+#[derive(Clone, Debug)]
+pub(crate) struct Users {
+    pub(crate) db: Db,
+}
+
+#[tonic::async_trait]
+impl UserService for Users {
+    async fn get_user(&self, request: Request<GetUserRequest>) -> Result<Response<User>, Status> {
+        let user_id = UserId::parse(request.into_inner().user_id, "user_id")?;
+        let row = store::user(self.db.read(), user_id).await.map_err(ShopError::from)?;
+        let row = row.ok_or(ShopError::at(ShopCode::UserNotFound, "user_id"))?;
+        Ok(Response::new(row.into()))
+    }
+}
+
+/// Balance of orders.
+#[derive(Clone, Debug)]
+pub(crate) struct Balance {
+    pub(crate) debit: Batcher<DebitBalance, Done>,
+    pub(crate) refund: Batcher<RefundBalance, Undone>,
+}
+
+#[tonic::async_trait]
+impl BalanceService for Balance {
+    async fn debit_balance(
+        &self,
+        request: Request<DebitBalanceRequest>,
+    ) -> Result<Response<DebitBalanceResponse>, Status> {
+        let commands = request.into_inner().commands;
+        COMMANDS_PER_CALL.check(commands.len())?;
+        let commands = commands.into_iter().map(|command| (deadline_of(command.context.as_ref()), command));
+        let outcomes = self.debit.run_all(commands.map(|(deadline, command)| (command.into(), deadline))).await;
+        Ok(Response::new(DebitBalanceResponse { outcomes: outcomes.into_iter().map(answer_do).collect() }))
+    }
+
+    async fn refund_balance(
+        &self,
+        request: Request<RefundBalanceRequest>,
+    ) -> Result<Response<RefundBalanceResponse>, Status> {
+        let commands = request.into_inner().commands;
+        COMMANDS_PER_CALL.check(commands.len())?;
+        let orders = commands.into_iter().map(|command| OrderId::new(command.order_id));
+        let outcomes = self.refund.run_all(orders.map(|order_id| (RefundBalance { order_id }, None))).await;
+        Ok(Response::new(RefundBalanceResponse { outcomes: outcomes.into_iter().map(answer_undo).collect() }))
+    }
+}
+
+/// Points of payments.
+#[derive(Clone, Debug)]
+pub(crate) struct Points {
+    pub(crate) award: Batcher<AwardPoints, Done>,
+    pub(crate) reverse: Batcher<ReversePoints, Undone>,
+}
+
+#[tonic::async_trait]
+impl PointsService for Points {
+    async fn award_points(
+        &self,
+        request: Request<AwardPointsRequest>,
+    ) -> Result<Response<AwardPointsResponse>, Status> {
+        let commands = request.into_inner().commands;
+        COMMANDS_PER_CALL.check(commands.len())?;
+        let commands = commands.into_iter().map(|command| (deadline_of(command.context.as_ref()), command));
+        let outcomes = self.award.run_all(commands.map(|(deadline, command)| (command.into(), deadline))).await;
+        Ok(Response::new(AwardPointsResponse { outcomes: outcomes.into_iter().map(answer_do).collect() }))
+    }
+
+    async fn reverse_points(
+        &self,
+        request: Request<ReversePointsRequest>,
+    ) -> Result<Response<ReversePointsResponse>, Status> {
+        let commands = request.into_inner().commands;
+        COMMANDS_PER_CALL.check(commands.len())?;
+        let payments = commands.into_iter().map(|command| PayId::new(command.pay_id));
+        let outcomes = self.reverse.run_all(payments.map(|pay_id| (ReversePoints { pay_id }, None))).await;
+        Ok(Response::new(ReversePointsResponse { outcomes: outcomes.into_iter().map(answer_undo).collect() }))
+    }
+}
+
+impl From<DebitBalanceCommand> for DebitBalance {
+    fn from(command: DebitBalanceCommand) -> Self {
+        Self {
+            order_id: OrderId::new(command.order_id),
+            user_id: UserId::new(command.user_id),
+            amount: Fen::new(command.amount_fen),
+        }
+    }
+}
+
+impl From<AwardPointsCommand> for AwardPoints {
+    fn from(command: AwardPointsCommand) -> Self {
+        Self {
+            pay_id: PayId::new(command.pay_id),
+            user_id: UserId::new(command.user_id),
+            paid: Fen::new(command.paid_fen),
+        }
+    }
+}
+
+impl From<Model> for User {
+    fn from(row: Model) -> Self {
+        Self { user_id: row.user_id, user_name: row.user_name, balance_fen: row.balance_fen, score: row.score }
+    }
+}

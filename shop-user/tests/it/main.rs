@@ -1,0 +1,13 @@
+//! The user service on both engines: its bodies, its listeners, its gRPC.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test ends where something is wrong"
+)]
+
+mod balance;
+mod grpc;
+mod points;
+mod users;

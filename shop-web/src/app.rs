@@ -1,0 +1,123 @@
+//! What every handler is given: the clients of the services, the limits, whom to believe.
+
+use std::{fmt, ops::Deref, sync::Arc, time::Duration};
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use shop_common::link::{self, Link};
+use shop_proto::{
+    coupon::v1::coupon_service_client::CouponServiceClient,
+    goods::v1::goods_service_client::GoodsServiceClient,
+    order::v1::{order_service_client::OrderServiceClient, order_state_service_client::OrderStateServiceClient},
+    pay::v1::{pay_service_client::PayServiceClient, payment_state_service_client::PaymentStateServiceClient},
+    user::v1::user_service_client::UserServiceClient,
+};
+use tokio::sync::Semaphore;
+
+use crate::{config::Config, sandbox::Buyer};
+
+/// Where the services are.
+#[derive(Clone, Debug)]
+pub struct Links {
+    /// `OrderService`.
+    pub orders: Link,
+    /// `OrderStateService`: whose an order is.
+    pub order_state: Link,
+    /// `PayService`.
+    pub payments: Link,
+    /// `PaymentStateService`: hints that a payment was paid.
+    pub payment_state: Link,
+    /// `GoodsService`.
+    pub goods: Link,
+    /// `CouponService`.
+    pub coupons: Link,
+    /// `UserService`.
+    pub users: Link,
+}
+
+/// What operators ask for.
+#[derive(Clone)]
+pub struct Ops {
+    /// Whether the process can do its work now, for `/readyz`.
+    pub is_ready: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// The recorder of the process, for `/metrics`; without one the page is empty.
+    pub metrics: Option<PrometheusHandle>,
+}
+
+impl fmt::Debug for Ops {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ops").finish_non_exhaustive()
+    }
+}
+
+/// The state of the router.
+#[derive(Clone)]
+pub(crate) struct App(Arc<Inner>);
+
+pub(crate) struct Inner {
+    links: Links,
+    call_timeout: Duration,
+    pub(crate) body_timeout: Duration,
+    pub(crate) body_limit: usize,
+    pub(crate) believes_user_header: bool,
+    pub(crate) in_flight: Arc<Semaphore>,
+    pub(crate) event_streams: Arc<Semaphore>,
+    pub(crate) sandbox: Option<Arc<dyn Buyer>>,
+    pub(crate) ops: Ops,
+}
+
+impl App {
+    pub(crate) fn new(config: &Config, links: Links, sandbox: Option<Arc<dyn Buyer>>, ops: Ops) -> Self {
+        Self(Arc::new(Inner {
+            links,
+            call_timeout: config.call_timeout(),
+            body_timeout: config.body_timeout(),
+            body_limit: config.body_limit_bytes,
+            believes_user_header: config.believes_user_header(),
+            in_flight: Arc::new(Semaphore::new(config.max_in_flight)),
+            event_streams: Arc::new(Semaphore::new(config.max_event_streams)),
+            sandbox,
+            ops,
+        }))
+    }
+
+    /// A call with the gateway's deadline and the trace of the request.
+    pub(crate) fn call<T>(&self, message: T) -> tonic::Request<T> {
+        link::call(message, self.call_timeout)
+    }
+
+    pub(crate) fn orders(&self) -> OrderServiceClient<Link> {
+        OrderServiceClient::new(self.links.orders.clone())
+    }
+
+    pub(crate) fn order_state(&self) -> OrderStateServiceClient<Link> {
+        OrderStateServiceClient::new(self.links.order_state.clone())
+    }
+
+    pub(crate) fn payments(&self) -> PayServiceClient<Link> {
+        PayServiceClient::new(self.links.payments.clone())
+    }
+
+    pub(crate) fn payment_state(&self) -> PaymentStateServiceClient<Link> {
+        PaymentStateServiceClient::new(self.links.payment_state.clone())
+    }
+
+    pub(crate) fn goods(&self) -> GoodsServiceClient<Link> {
+        GoodsServiceClient::new(self.links.goods.clone())
+    }
+
+    pub(crate) fn coupons(&self) -> CouponServiceClient<Link> {
+        CouponServiceClient::new(self.links.coupons.clone())
+    }
+
+    pub(crate) fn users(&self) -> UserServiceClient<Link> {
+        UserServiceClient::new(self.links.users.clone())
+    }
+}
+
+impl Deref for App {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}

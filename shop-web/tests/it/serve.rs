@@ -1,0 +1,161 @@
+//! Connections: real sockets on loopback, and a clock that jumps where everybody waits.
+
+use std::{net::SocketAddr, time::Duration};
+
+use shop_common::shutdown::{self, Switch};
+use shop_web::Config;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+    time::{Instant, timeout},
+};
+
+use crate::{
+    fakes::{ORDER, USER, order},
+    world::World,
+};
+
+struct Served {
+    world: World,
+    addresses: Vec<SocketAddr>,
+    switch: Switch,
+    server: JoinHandle<()>,
+}
+
+async fn serve(config: Config) -> Served {
+    let world = World::with(&config);
+    let listeners = [TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap()];
+    let addresses = listeners.iter().map(|listener| listener.local_addr().unwrap()).collect();
+    let (switch, shutdown) = shutdown::channel();
+    let router = world.router.clone();
+    let server = tokio::spawn(async move { shop_web::serve(&config, listeners.into(), router, shutdown).await });
+    Served { world, addresses, switch, server }
+}
+
+async fn connect(address: SocketAddr, text: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(text.as_bytes()).await.unwrap();
+    stream
+}
+
+async fn read_to_end(mut stream: TcpStream) -> String {
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    text
+}
+
+async fn read_until(stream: &mut TcpStream, end: &str) -> String {
+    let mut text = String::new();
+    while !text.contains(end) {
+        let mut buffer = [0; 4096];
+        let count = stream.read(&mut buffer).await.unwrap();
+        assert!(count > 0, "closed after {text}");
+        text.push_str(&String::from_utf8_lossy(&buffer[..count]));
+    }
+    text
+}
+
+#[tokio::test]
+async fn every_port_serves_the_same() {
+    let served = serve(Config::default()).await;
+    for address in &served.addresses {
+        let text =
+            read_to_end(connect(*address, "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await);
+        assert!(text.await.ends_with(r#"{"status":"ok"}"#));
+    }
+}
+
+#[tokio::test]
+async fn at_the_stop_what_runs_is_finished_and_nothing_new_begins() {
+    let served = serve(Config::default()).await;
+    served.world.fake.close();
+    let running = connect(served.addresses[0], "GET /api/v1/goods HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    served.world.fake.wait_for_calls(1).await;
+    served.switch.stop();
+    let refused = async {
+        while TcpStream::connect(served.addresses[0]).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(20), refused).await.unwrap();
+    assert!(!served.server.is_finished());
+    served.world.fake.open();
+    let text = read_to_end(running).await;
+    assert!(text.starts_with("HTTP/1.1 200") && text.contains("goodsId"), "{text}");
+    timeout(Duration::from_secs(20), served.server).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn event_streams_end_at_the_stop() {
+    let served = serve(Config::default()).await;
+    let states = served.world.fake.watched();
+    states.send(Ok(order())).await.unwrap();
+    let get = format!("GET /api/v1/orders/{ORDER}/events HTTP/1.1\r\nHost: x\r\nx-user-id: {USER}\r\n\r\n");
+    let mut stream = connect(served.addresses[0], &get).await;
+    read_until(&mut stream, "event: order").await;
+    served.switch.stop();
+    timeout(Duration::from_secs(10), served.server).await.unwrap().unwrap();
+    assert!(!read_to_end(stream).await.contains("event: end"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_drain_has_an_end() {
+    let served = serve(Config { call_timeout_ms: 60_000, ..Config::default() }).await;
+    served.world.fake.close();
+    let _running = connect(served.addresses[0], "GET /api/v1/goods HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    served.world.fake.wait_for_calls(1).await;
+    let stopped = Instant::now();
+    served.switch.stop();
+    served.server.await.unwrap();
+    assert_eq!(stopped.elapsed().as_secs(), 15);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_never_sends_its_headers_is_closed() {
+    let served = serve(Config::default()).await;
+    for text in ["", "G", "GET /healthz HTTP/1.1\r\nHost: x\r\n"] {
+        let started = Instant::now();
+        let closed = timeout(Duration::from_secs(300), read_to_end(connect(served.addresses[0], text).await)).await;
+        assert!(closed.is_ok(), "{text:?}");
+        assert_eq!(started.elapsed().as_secs(), 30, "{text:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_are_bounded_and_the_next_waits_for_a_place() {
+    let served = serve(Config { max_connections: 2, ..Config::default() }).await;
+    let started = Instant::now();
+    let _idle = connect(served.addresses[0], "").await;
+    let _idle_too = connect(served.addresses[1], "").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let get = "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    assert!(read_to_end(connect(served.addresses[0], get).await).await.contains("200 OK"));
+    assert!(started.elapsed().as_secs() >= 30);
+}
+
+#[tokio::test]
+async fn requests_that_two_servers_would_read_differently_are_refused() {
+    let served = serve(Config::default()).await;
+    for (headers, status) in [
+        ("Content-Length: 4\r\nContent-Length: 5\r\n", "400"),
+        ("Transfer-Encoding: chunked, identity\r\n", "400"),
+        ("Bad Name: x\r\n", "400"),
+        ("Host : x\r\n", "400"),
+    ] {
+        let text = format!("POST /order-web/order/confirm HTTP/1.1\r\nHost: x\r\n{headers}\r\nAAAA");
+        let answer = read_to_end(connect(served.addresses[0], &text).await).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{headers:?} {answer}");
+    }
+    let many = (0..1000).map(|n| format!("x-{n}: y\r\n")).collect::<String>();
+    let answer = connect(served.addresses[0], &format!("GET /healthz HTTP/1.1\r\nHost: x\r\n{many}\r\n")).await;
+    assert!(read_to_end(answer).await.starts_with("HTTP/1.1 431"));
+    assert_eq!(served.world.fake.call_count(), 0);
+}
+
+#[tokio::test]
+async fn grpc_and_http2_are_not_spoken_here() {
+    let served = serve(Config::default()).await;
+    let answer = read_to_end(connect(served.addresses[0], "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await).await;
+    assert!(!answer.starts_with("HTTP/1.1 2"), "{answer}");
+}

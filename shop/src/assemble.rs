@@ -1,0 +1,159 @@
+//! Puts the services of one process together: databases, migrations, links, listeners to the bus, sweepers.
+
+use std::sync::Arc;
+
+use shop_common::{
+    db::{Db, DatabaseConfig, Failure},
+    due::{Sweep, sweep_until_stopped},
+    id::Generator,
+    link::{Link, Local},
+    migrate::{SqlFile, migrate},
+    mq::SharedBus,
+    outbox::Relay,
+    service::Deps,
+    shutdown::Shutdown,
+    time::Clock,
+};
+use shop_coupon::Coupon;
+use shop_goods::Goods;
+use shop_order::{Links, Order};
+use shop_pay::Pay;
+use shop_user::User;
+use tonic::service::{Routes, RoutesBuilder};
+
+use crate::{audit::Schemas, config::Config};
+
+/// What the services of a process share.
+#[derive(Clone)]
+pub struct Shared {
+    /// The message bus.
+    pub bus: SharedBus,
+    /// The time.
+    pub clock: Clock,
+    /// Makes ids; one per process.
+    pub ids: Arc<Generator>,
+    /// When to stop.
+    pub shutdown: Shutdown,
+}
+
+/// All five services in one process, linked without TCP.
+#[derive(Clone)]
+pub struct Services {
+    /// Goods and stock.
+    pub goods: Goods,
+    /// Coupons.
+    pub coupon: Coupon,
+    /// Users, balance, points.
+    pub user: User,
+    /// Orders.
+    pub order: Order,
+    /// Payments.
+    pub pay: Pay,
+    /// Their databases.
+    pub schemas: Schemas,
+    /// How they reach each other, and how whoever else is in the process reaches them.
+    pub link: Link,
+    shared: Shared,
+}
+
+/// Opens a service's database and brings its schema up to date.
+pub async fn open(config: &DatabaseConfig, schema: &[SqlFile]) -> Result<Db, Failure> {
+    let db = Db::connect(config).await?;
+    migrate(&db, schema).await?;
+    Ok(db)
+}
+
+/// Opens all databases and brings their schemas up to date.
+pub async fn open_all(config: &Config) -> Result<Schemas, Failure> {
+    Ok(Schemas {
+        goods: open(&config.goods.database, &shop_goods::SCHEMA).await?,
+        coupon: open(&config.coupon.database, &shop_coupon::SCHEMA).await?,
+        user: open(&config.user.database, &shop_user::SCHEMA).await?,
+        order: open(&config.order.database, &shop_order::SCHEMA).await?,
+        pay: open(&config.pay.database, &shop_pay::SCHEMA).await?,
+    })
+}
+
+impl Services {
+    /// Builds the services over `schemas`. `wrap` may put something between them (tests put faults there).
+    ///
+    /// # Errors
+    /// What is wrong with the configuration.
+    pub fn build(
+        config: &Config,
+        schemas: Schemas,
+        shared: Shared,
+        wrap: impl FnOnce(Routes) -> Routes,
+    ) -> Result<Self, shop_pay::BadConfig> {
+        let local = Local::default();
+        let link = Link::Local(local.clone());
+        let deps = |db: &Db| Deps {
+            db: db.clone(),
+            bus: Arc::clone(&shared.bus),
+            clock: shared.clock.clone(),
+            instance: config.instance.clone(),
+            shutdown: shared.shutdown.clone(),
+        };
+        let links = Links { goods: link.clone(), coupon: link.clone(), user: link.clone(), pay: link.clone() };
+        let services = Self {
+            goods: Goods::new(&config.goods, deps(&schemas.goods)),
+            coupon: Coupon::new(&config.coupon, deps(&schemas.coupon)),
+            user: User::new(&config.user, deps(&schemas.user)),
+            order: Order::new(config.order.clone(), deps(&schemas.order), Arc::clone(&shared.ids), links),
+            pay: Pay::new(&config.pay, deps(&schemas.pay), Arc::clone(&shared.ids), link.clone(), link.clone())?,
+            schemas,
+            link,
+            shared,
+        };
+        let mut routes = Routes::builder();
+        services.add_public(&mut routes);
+        services.add_internal(&mut routes);
+        local.bind(wrap(routes.routes()));
+        Ok(services)
+    }
+
+    /// Adds what clients may call.
+    pub fn add_public(&self, routes: &mut RoutesBuilder) {
+        self.goods.add_public(routes);
+        self.coupon.add_public(routes);
+        self.user.add_public(routes);
+        self.order.add_public(routes);
+        self.pay.add_public(routes);
+    }
+
+    fn add_internal(&self, routes: &mut RoutesBuilder) {
+        self.goods.add_internal(routes);
+        self.coupon.add_internal(routes);
+        self.user.add_internal(routes);
+        self.order.add_internal(routes);
+        self.pay.add_internal(routes);
+    }
+
+    /// Subscribes to the bus.
+    pub fn listen(&self) {
+        self.goods.listen(self.link.clone());
+        self.coupon.listen(self.link.clone());
+        self.user.listen(self.link.clone(), self.link.clone());
+        self.order.listen();
+        self.pay.listen();
+    }
+
+    /// Everything the sweepers do.
+    pub fn sweeps(&self) -> Vec<Arc<dyn Sweep>> {
+        self.order.sweeps().into_iter().chain(self.pay.sweeps()).collect()
+    }
+
+    /// What sends the outboxes.
+    pub fn relays(&self) -> [Relay; 2] {
+        [self.order.relay(), self.pay.relay()]
+    }
+
+    /// Starts relays and sweepers; they end when the process is stopped.
+    pub fn start(&self, config: &Config) -> Vec<tokio::task::JoinHandle<()>> {
+        let interval = config.sweeper.interval();
+        let (clock, shutdown) = (&self.shared.clock, &self.shared.shutdown);
+        let relays = self.relays().map(|relay| tokio::spawn(relay.run(interval, clock.clone(), shutdown.clone())));
+        let sweeper = sweep_until_stopped(self.sweeps(), interval, self.pay.wake(), clock.clone(), shutdown.clone());
+        relays.into_iter().chain([tokio::spawn(sweeper)]).collect()
+    }
+}

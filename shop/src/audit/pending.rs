@@ -1,0 +1,68 @@
+//! Work in flight: what is not done yet and says so.
+
+use sea_orm::{ConnectionTrait, Statement};
+use serde::Serialize;
+use shop_common::{
+    db::{Db, Failure},
+    time::Millis,
+};
+
+use super::{Options, Schemas};
+
+const ORDERS: &str = "SELECT COUNT(*) AS n FROM trade_order WHERE order_status = 0 OR owed <> 0 OR due_ms <= ?";
+const PAYMENTS: &str = "SELECT COUNT(*) AS n FROM trade_pay WHERE owed <> 0 OR due_ms <= ?";
+const REFUNDS: &str = "SELECT COUNT(*) AS n FROM trade_refund WHERE state = 0 AND create_ms <= ?";
+const NOTICES: &str = "SELECT COUNT(*) AS n FROM sandbox_trade WHERE due_ms IS NOT NULL AND create_ms <= ?";
+const STOCK_HOLDS: &str = "SELECT COUNT(*) AS n FROM trade_goods_hold WHERE due_ms <= ?";
+const COUPON_HOLDS: &str = "SELECT COUNT(*) AS n FROM trade_coupon_hold WHERE due_ms <= ?";
+const MESSAGES: &str = "SELECT COUNT(*) AS n FROM trade_mq_producer_temp WHERE msg_status = 0 AND create_ms <= ?";
+
+/// How much is in flight.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Pending {
+    /// Orders being confirmed, or owing something.
+    pub orders: i64,
+    /// Payments owing something.
+    pub payments: i64,
+    /// Refunds the channel has not answered.
+    pub refunds: i64,
+    /// Holds whose time is up.
+    pub holds: i64,
+    /// Notifications of the sandbox channel that were not acknowledged.
+    pub notices: i64,
+    /// Messages to be sent; not counted while there is nobody to take them.
+    pub messages: i64,
+}
+
+impl Pending {
+    /// Whether nothing is.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Counts what is in flight, schema by schema.
+pub(super) async fn count(schemas: &Schemas, options: &Options, now: Millis) -> Result<Pending, Failure> {
+    let Schemas { goods, coupon, order, pay, .. } = schemas;
+    let mut messages = 0;
+    if options.broker_reachable {
+        for (_, db) in schemas.named() {
+            messages += one(db, MESSAGES, now).await?;
+        }
+    }
+    Ok(Pending {
+        orders: one(order, ORDERS, now).await?,
+        payments: one(pay, PAYMENTS, now).await?,
+        refunds: one(pay, REFUNDS, now).await?,
+        holds: one(goods, STOCK_HOLDS, now).await? + one(coupon, COUPON_HOLDS, now).await?,
+        notices: one(pay, NOTICES, now).await?,
+        messages,
+    })
+}
+
+async fn one(db: &Db, sql: &str, now: Millis) -> Result<i64, Failure> {
+    let db = db.read();
+    let counted =
+        db.query_one_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, [now.get().into()])).await?;
+    Ok(counted.map_or(Ok(0), |row| row.try_get("", "n"))?)
+}

@@ -1,0 +1,168 @@
+//! What the binary can be told (contract §3).
+
+use std::{error::Error, path::PathBuf, process::ExitCode, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use shop_common::{telemetry, time::Clock};
+
+use crate::{
+    assemble::open_all,
+    audit::{Options, audit},
+    config::Config,
+    demo::demo,
+    exposure,
+    running::Shop,
+    seed::seed,
+};
+
+type Outcome = Result<ExitCode, Box<dyn Error + Send + Sync>>;
+
+/// Exit code of an audit that could not look.
+const COULD_NOT_LOOK: u8 = 2;
+
+/// A RocketMQ trade system in one binary: orders, stock, coupons, balance and payments that cannot be lost.
+#[derive(Debug, Parser)]
+#[command(name = "shop", version)]
+pub struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Args)]
+struct Common {
+    /// A TOML file over the defaults of deploy/config.reference.toml.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where the embedded parts keep their files.
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// A key and its value, for example `order.pay_timeout_s=60`; may be repeated.
+    #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = key_value)]
+    set: Vec<(String, String)>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The tutorial's order on real parts, every figure checked; exit 0 only if all are right.
+    Demo {
+        /// One JSON object instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+    /// All services, broker and gateway in one process; ^C drains.
+    Up,
+    /// Brings every schema up to date.
+    Migrate,
+    /// Writes the course's goods, user and coupon; idempotent.
+    Seed,
+    /// Checks invariants I01 to I20; exit 0 clean, 1 violated, 2 could not look.
+    Audit {
+        /// One JSON object instead of text.
+        #[arg(long)]
+        json: bool,
+        /// First let work in flight finish, at most this long.
+        #[arg(long, value_name = "SECONDS")]
+        wait: Option<u64>,
+        /// A violation counts only if it is seen twice, this far apart.
+        #[arg(long, value_name = "SECONDS", default_value_t = 2)]
+        confirm: u64,
+    },
+    /// Prints the configuration in force, secrets as ***.
+    Config,
+}
+
+/// Does what it was told.
+pub async fn run(cli: Cli) -> ExitCode {
+    let could_not = if matches!(cli.command, Command::Audit { .. }) { COULD_NOT_LOOK } else { 1 };
+    match command(cli).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("shop: {error}");
+            ExitCode::from(could_not)
+        }
+    }
+}
+
+async fn command(cli: Cli) -> Outcome {
+    let config = Config::read(cli.common.config.as_deref(), &cli.common.flags())?;
+    match cli.command {
+        Command::Config => println!("{}", toml::to_string(&config)?),
+        Command::Demo { json } => return show_demo(json).await,
+        Command::Up => up(&config).await?,
+        Command::Migrate => {
+            telemetry::init(&config.log.filter);
+            open_all(&config).await?.close().await;
+        }
+        Command::Seed => {
+            telemetry::init(&config.log.filter);
+            let schemas = open_all(&config).await?;
+            seed(&schemas).await?;
+            schemas.close().await;
+        }
+        Command::Audit { json, wait, confirm } => return show_audit(&config, json, wait, confirm).await,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn show_demo(json: bool) -> Outcome {
+    telemetry::init("error");
+    let report = demo().await?;
+    if json { println!("{}", serde_json::to_string_pretty(&report)?) } else { println!("{report}") }
+    Ok(if report.is_right() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn show_audit(config: &Config, json: bool, wait: Option<u64>, confirm: u64) -> Outcome {
+    telemetry::init("warn,sqlx=error");
+    let schemas = open_all(config).await?;
+    let options = Options {
+        wait: wait.map(Duration::from_secs),
+        confirm: Duration::from_secs(confirm),
+        ..Options::default()
+    };
+    let report = audit(&schemas, &options, &Clock::system()).await?;
+    if json { println!("{}", report.to_json()) } else { println!("{report}") }
+    Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn up(config: &Config) -> Result<(), Box<dyn Error + Send + Sync>> {
+    telemetry::init(&config.log.filter);
+    let shop = Shop::start(config, Some(recorder()?)).await?;
+    for open in exposure::announce(config) {
+        tracing::info!(open, "every listener is loopback");
+    }
+    let web: Vec<String> = shop.web.iter().map(ToString::to_string).collect();
+    println!("shop up: gRPC {} | REST {} | data {}", shop.grpc, web.join(" "), config.data_dir.display());
+    stop_asked().await?;
+    tracing::info!("draining");
+    shop.stop().await;
+    println!("shop down");
+    Ok(())
+}
+
+fn recorder() -> Result<PrometheusHandle, Box<dyn Error + Send + Sync>> {
+    Ok(PrometheusBuilder::new().install_recorder()?)
+}
+
+/// ^C or SIGTERM.
+async fn stop_asked() -> std::io::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+impl Common {
+    fn flags(&self) -> Vec<(&str, String)> {
+        let data_dir = self.data_dir.iter().map(|dir| ("data_dir", dir.display().to_string()));
+        data_dir.chain(self.set.iter().map(|(key, value)| (key.as_str(), value.clone()))).collect()
+    }
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("KEY=VALUE, for example order.pay_timeout_s=60")?;
+    Ok((key.to_owned(), value.to_owned()))
+}

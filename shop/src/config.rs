@@ -1,0 +1,170 @@
+//! The configuration of the binary: one section per service, and what belongs to the process.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use shop_common::{
+    config::{ConfigError, Secret, load},
+    db::DatabaseConfig,
+    service::SweeperConfig,
+};
+
+use crate::exposure::AllowConfig;
+
+/// The defaults, and the reference page of every key.
+pub const DEFAULTS: &str = include_str!("../../deploy/config.reference.toml");
+
+/// Everything that can be configured.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where the embedded parts keep their files.
+    pub data_dir: PathBuf,
+    /// Name of this instance.
+    pub instance: String,
+    /// Section `id`.
+    pub id: IdConfig,
+    /// Section `log`.
+    pub log: LogConfig,
+    /// Section `grpc`.
+    pub grpc: GrpcConfig,
+    /// Section `internal`.
+    pub internal: InternalConfig,
+    /// Section `sweeper`.
+    pub sweeper: SweeperConfig,
+    /// Section `mq`.
+    pub mq: MqConfig,
+    /// Section `goods`.
+    pub goods: shop_goods::Config,
+    /// Section `coupon`.
+    pub coupon: shop_coupon::Config,
+    /// Section `user`.
+    pub user: shop_user::Config,
+    /// Section `order`.
+    pub order: shop_order::Config,
+    /// Section `pay`.
+    pub pay: shop_pay::Config,
+    /// Section `web`.
+    pub web: shop_web::Config,
+    /// Section `allow`.
+    pub allow: AllowConfig,
+}
+
+/// Section `id`.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdConfig {
+    /// Worker number, 0..=1023.
+    pub worker: i32,
+}
+
+/// Section `log`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogConfig {
+    /// Filter in the syntax of `RUST_LOG`.
+    pub filter: String,
+}
+
+/// Section `grpc`.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GrpcConfig {
+    /// Where the public services listen.
+    pub listen: SocketAddr,
+}
+
+/// Section `internal`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InternalConfig {
+    /// Internal listener of the order role.
+    pub order_listen: SocketAddr,
+    /// Internal listener of the goods role.
+    pub goods_listen: SocketAddr,
+    /// Internal listener of the coupon role.
+    pub coupon_listen: SocketAddr,
+    /// Internal listener of the user role.
+    pub user_listen: SocketAddr,
+    /// Internal listener of the pay role.
+    pub pay_listen: SocketAddr,
+    /// Where the order service is found.
+    pub order: String,
+    /// Where the goods service is found.
+    pub goods: String,
+    /// Where the coupon service is found.
+    pub coupon: String,
+    /// Where the user service is found.
+    pub user: String,
+    /// Where the pay service is found.
+    pub pay: String,
+    /// Whether internal listeners may be on another address than loopback.
+    pub allow_public_listen: bool,
+}
+
+/// Section `mq`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MqConfig {
+    /// Address of the name server; empty = a broker inside this process.
+    pub name_server: String,
+}
+
+impl Config {
+    /// Reads the layers; databases without an address get a SQLite file in `data_dir`.
+    ///
+    /// # Errors
+    /// As [`load`].
+    pub fn read(file: Option<&Path>, flags: &[(&str, String)]) -> Result<Self, ConfigError> {
+        let mut config: Self = load(DEFAULTS, file, flags)?;
+        let data_dir = config.data_dir.clone();
+        for (name, database) in config.databases_mut() {
+            if database.url.reveal().is_empty() {
+                database.url = Secret::new(format!("sqlite://{}", data_dir.join(format!("{name}.db")).display()));
+            }
+        }
+        Ok(config)
+    }
+
+    fn databases_mut(&mut self) -> [(&'static str, &mut DatabaseConfig); 5] {
+        [
+            ("goods", &mut self.goods.database),
+            ("coupon", &mut self.coupon.database),
+            ("user", &mut self.user.database),
+            ("order", &mut self.order.database),
+            ("pay", &mut self.pay.database),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reference_is_the_default() {
+        let config = Config::read(None, &[]).unwrap();
+        assert_eq!(config.order.pay_timeout_s, 1800);
+        assert_eq!(config.order.saga_deadline_s, 30);
+        assert_eq!(config.sweeper.interval_ms, 1000);
+        assert_eq!(config.goods.database.url.reveal(), "sqlite://data/goods.db");
+    }
+
+    #[test]
+    fn a_flag_moves_every_file() {
+        let config = Config::read(None, &[("data_dir", "/tmp/elsewhere".into())]).unwrap();
+        assert_eq!(config.pay.database.url.reveal(), "sqlite:///tmp/elsewhere/pay.db");
+    }
+
+    #[test]
+    fn what_is_printed_holds_no_secret() {
+        let flags = [("goods.database.url", "mysql://root:hunter2@localhost/goods".to_owned())];
+        let config = Config::read(None, &flags).unwrap();
+        assert_eq!(config.goods.database.url.reveal(), "mysql://root:hunter2@localhost/goods");
+        assert!(!toml::to_string(&config).unwrap().contains("hunter2"));
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+}

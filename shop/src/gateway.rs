@@ -1,0 +1,59 @@
+//! The REST gateway of this process.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use shop_common::{error::ShopError, id::PayId, link::Link, shutdown::Shutdown};
+use shop_pay::channel::sandbox::Sandbox;
+use shop_web::{Buyer, Links, Ops};
+use tokio::task::JoinHandle;
+
+use crate::{
+    assemble::Services,
+    config::Config,
+    running::{StartError, at, bind},
+};
+
+/// Binds the gateway's addresses and serves them.
+pub(crate) async fn serve(
+    config: &Config,
+    services: &Services,
+    metrics: Option<PrometheusHandle>,
+    shutdown: Shutdown,
+) -> Result<(Vec<SocketAddr>, JoinHandle<()>), StartError> {
+    let (mut listeners, mut addresses) = (Vec::new(), Vec::new());
+    for address in &config.web.listen {
+        let listener = bind(*address).await?;
+        addresses.push(listener.local_addr().map_err(|error| at("web.listen", error))?);
+        listeners.push(listener);
+    }
+    let ready = shutdown.clone();
+    let ops = Ops { is_ready: Arc::new(move || !ready.is_stopped()), metrics };
+    let buyer = services.pay.sandbox().map(|sandbox| -> Arc<dyn Buyer> { Arc::new(SandboxBuyer(sandbox)) });
+    let router = shop_web::router(&config.web, links(&services.link), buyer, ops);
+    let web = config.web.clone();
+    let serving = tokio::spawn(async move { shop_web::serve(&web, listeners, router, shutdown).await });
+    Ok((addresses, serving))
+}
+
+/// The buyer's page of the sandbox.
+struct SandboxBuyer(Sandbox);
+
+#[async_trait::async_trait]
+impl Buyer for SandboxBuyer {
+    async fn pay(&self, pay_id: PayId) -> Result<(), ShopError> {
+        self.0.pay_like_a_buyer(pay_id).await
+    }
+}
+
+fn links(all: &Link) -> Links {
+    Links {
+        orders: all.clone(),
+        order_state: all.clone(),
+        payments: all.clone(),
+        payment_state: all.clone(),
+        goods: all.clone(),
+        coupons: all.clone(),
+        users: all.clone(),
+    }
+}

@@ -1,0 +1,12 @@
+//! The shop in one binary: every service in one process, the gateway, the broker, and the commands around them.
+#![recursion_limit = "512"]
+
+pub mod assemble;
+pub mod audit;
+pub mod cli;
+pub mod config;
+pub mod demo;
+pub mod exposure;
+mod gateway;
+pub mod running;
+pub mod seed;
