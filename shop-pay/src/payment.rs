@@ -133,22 +133,22 @@ impl Payments {
     /// The one open payment of this order and channel, made now or before. Traps 38, 39, 46.
     ///
     /// # Errors
-    /// `SHOP_ORDER_NOT_PAYABLE` once closed, `SHOP_ORDER_PAY_STATUS_IS_PAY` once paid, `SHOP_AMOUNT_MISMATCH` when the
+    /// `SHOP_ORDER_PAY_STATUS_IS_PAY` once paid, `SHOP_ORDER_NOT_PAYABLE` once closed, `SHOP_AMOUNT_MISMATCH` when the
     /// open payment is about another amount.
     pub fn create(&mut self, new: &NewPayment, now: Millis) -> Result<Payment, ShopError> {
-        let gate = self.gates.entry(new.order_id).or_insert(Gate { loaded: None, state: GateState::Open });
-        if gate.state == GateState::Closed {
-            return Err(ShopError::at(ShopCode::OrderNotPayable, "order_id"));
-        }
         let of_order = || self.rows.values().filter(|payment| payment.order_id == new.order_id);
         if of_order().any(|payment| payment.status == Status::Paid && payment.refunded == Fen::ZERO) {
             return Err(ShopError::at(ShopCode::OrderIsPaid, "order_id"));
         }
+        let gate = self.gates.entry(new.order_id).or_insert(Gate { loaded: None, state: GateState::Open });
+        if gate.state == GateState::Closed {
+            return Err(ShopError::at(ShopCode::OrderNotPayable, "order_id"));
+        }
         if let Some(open) = of_order().find(|payment| payment.is_open() && payment.channel == new.channel) {
-            return match open.amount == new.amount {
-                true => Ok(open.clone()),
-                false => Err(ShopError::at(ShopCode::AmountMismatch, "amount_fen")),
-            };
+            if open.amount != new.amount {
+                return Err(ShopError::at(ShopCode::AmountMismatch, "amount_fen"));
+            }
+            return Ok(open.clone());
         }
         let payment = Payment::made(new, now);
         self.rows.insert(payment.pay_id, payment.clone());

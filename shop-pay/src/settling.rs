@@ -29,7 +29,7 @@ impl Settling {
             }
             Ok(_) => {}
             Err(error) => {
-                tracing::error!(pay.id = %pay_id, %error, "a genuine notification of payment {pay_id} is wrong")
+                tracing::error!(pay.id = %pay_id, %error, "a genuine notification of payment {pay_id} is wrong");
             }
         }
         settled

@@ -46,7 +46,6 @@ impl<D: Command + Debug, U: Command + Debug> Participant<D, U> {
             let (held, undone) = (count(&met, Met::is_held), count(&met, Met::is_undone));
             let never = count(&met, |met| met.undone == Some([Undone::NeverDone; 2]));
             assert!(held > 0 && undone > 0 && never > 0, "{}: no race: {held} {undone} {never}", test.name);
-            eprintln!("RACE {} {} held {held} undone {undone} never {never}", self.holds, test.name);
             for (state, expected) in [(1, held), (2, 0), (3, undone), (4, never)] {
                 let sql = format!("SELECT COUNT(*) AS n FROM {} WHERE state = {state}", self.holds);
                 assert_eq!(number(&test.db, &sql).await, expected, "{}: state {state}", test.name);
@@ -114,7 +113,7 @@ async fn ask<C: Command, O: Send + 'static>(batcher: &Batcher<C, O>, command: &C
     for _ in 0..PATIENCE {
         match batcher.run(command.clone(), None).await {
             Ok(outcome) => return outcome,
-            Err(NotDone::Unknown(why)) => eprintln!("UNKNOWN {why}"),
+            Err(NotDone::Unknown(_)) => {}
             Err(not_done) => panic!("{not_done}"),
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use shop_common::{
-    db::{Db, DatabaseConfig, Failure},
+    db::{DatabaseConfig, Db, Failure},
     due::{Sweep, sweep_until_stopped},
     id::Generator,
     link::{Link, Local},

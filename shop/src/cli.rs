@@ -1,6 +1,6 @@
 //! What the binary can be told (contract §3).
 
-use std::{error::Error, path::PathBuf, process::ExitCode, time::Duration};
+use std::{error::Error, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -12,6 +12,7 @@ use crate::{
     config::Config,
     demo::demo,
     exposure,
+    role::{Role, Web},
     running::Shop,
     seed::seed,
 };
@@ -54,6 +55,18 @@ enum Command {
     },
     /// All services, broker and gateway in one process; ^C drains.
     Up,
+    /// The goods role alone.
+    Goods,
+    /// The coupon role alone.
+    Coupon,
+    /// The user role alone.
+    User,
+    /// The pay role alone.
+    Pay,
+    /// The order role alone.
+    Order,
+    /// The gateway alone.
+    Web,
     /// Brings every schema up to date.
     Migrate,
     /// Writes the course's goods, user and coupon; idempotent.
@@ -92,6 +105,12 @@ async fn command(cli: Cli) -> Outcome {
         Command::Config => println!("{}", toml::to_string(&config)?),
         Command::Demo { json } => return show_demo(json).await,
         Command::Up => up(&config).await?,
+        Command::Goods => role(Role::Goods, &config).await?,
+        Command::Coupon => role(Role::Coupon, &config).await?,
+        Command::User => role(Role::User, &config).await?,
+        Command::Pay => role(Role::Pay, &config).await?,
+        Command::Order => role(Role::Order, &config).await?,
+        Command::Web => web(&config).await?,
         Command::Migrate => {
             telemetry::init(&config.log.filter);
             open_all(&config).await?.close().await;
@@ -110,20 +129,25 @@ async fn command(cli: Cli) -> Outcome {
 async fn show_demo(json: bool) -> Outcome {
     telemetry::init("error");
     let report = demo().await?;
-    if json { println!("{}", serde_json::to_string_pretty(&report)?) } else { println!("{report}") }
+    if json {
+        println!("{}", serde_json::to_string_pretty(&report)?)
+    } else {
+        println!("{report}")
+    }
     Ok(if report.is_right() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn show_audit(config: &Config, json: bool, wait: Option<u64>, confirm: u64) -> Outcome {
     telemetry::init("warn,sqlx=error");
     let schemas = open_all(config).await?;
-    let options = Options {
-        wait: wait.map(Duration::from_secs),
-        confirm: Duration::from_secs(confirm),
-        ..Options::default()
-    };
+    let options =
+        Options { wait: wait.map(Duration::from_secs), confirm: Duration::from_secs(confirm), ..Options::default() };
     let report = audit(&schemas, &options, &Clock::system()).await?;
-    if json { println!("{}", report.to_json()) } else { println!("{report}") }
+    if json {
+        println!("{}", report.to_json())
+    } else {
+        println!("{report}")
+    }
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -133,13 +157,34 @@ async fn up(config: &Config) -> Result<(), Box<dyn Error + Send + Sync>> {
     for open in exposure::announce(config) {
         tracing::info!(open, "every listener is loopback");
     }
-    let web: Vec<String> = shop.web.iter().map(ToString::to_string).collect();
-    println!("shop up: gRPC {} | REST {} | data {}", shop.grpc, web.join(" "), config.data_dir.display());
+    println!("shop up: gRPC {} | REST {} | data {}", shop.grpc, shown(&shop.web), config.data_dir.display());
     stop_asked().await?;
     tracing::info!("draining");
     shop.stop().await;
     println!("shop down");
     Ok(())
+}
+
+async fn role(role: Role, config: &Config) -> Result<(), Box<dyn Error + Send + Sync>> {
+    telemetry::init(&config.log.filter);
+    let running = role.start(config).await?;
+    println!("{role:?} up: public gRPC {} | internal gRPC {}", running.public, running.internal);
+    stop_asked().await?;
+    running.stop().await;
+    Ok(())
+}
+
+async fn web(config: &Config) -> Result<(), Box<dyn Error + Send + Sync>> {
+    telemetry::init(&config.log.filter);
+    let web = Web::start(config, Some(recorder()?)).await?;
+    println!("Web up: REST {}", shown(&web.addresses));
+    stop_asked().await?;
+    web.stop().await;
+    Ok(())
+}
+
+fn shown(addresses: &[SocketAddr]) -> String {
+    addresses.iter().map(ToString::to_string).collect::<Vec<String>>().join(" ")
 }
 
 fn recorder() -> Result<PrometheusHandle, Box<dyn Error + Send + Sync>> {

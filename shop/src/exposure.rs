@@ -54,6 +54,18 @@ pub fn check(config: &Config, listeners: &[SocketAddr]) -> Result<(), NotAllowed
     Ok(())
 }
 
+/// Refuses an internal listener that is not loopback unless `internal.allow_public_listen` says yes: internal services
+/// take every caller's word.
+///
+/// # Errors
+/// [`NotAllowed`].
+pub fn check_internal(config: &Config, listener: SocketAddr) -> Result<(), NotAllowed> {
+    if listener.ip().is_loopback() || config.internal.allow_public_listen {
+        return Ok(());
+    }
+    Err(NotAllowed { listener, key: "internal.allow_public_listen" })
+}
+
 /// What is open because every listener is loopback; announced at start.
 pub fn announce(config: &Config) -> Vec<&'static str> {
     let sandbox = &config.pay.sandbox;

@@ -11,13 +11,14 @@ use tokio::task::JoinHandle;
 use crate::{
     assemble::Services,
     config::Config,
-    running::{StartError, at, bind},
+    process::{StartError, at, bind},
 };
 
 /// Binds the gateway's addresses and serves them.
 pub(crate) async fn serve(
     config: &Config,
-    services: &Services,
+    links: Links,
+    buyer: Option<Arc<dyn Buyer>>,
     metrics: Option<PrometheusHandle>,
     shutdown: Shutdown,
 ) -> Result<(Vec<SocketAddr>, JoinHandle<()>), StartError> {
@@ -29,24 +30,19 @@ pub(crate) async fn serve(
     }
     let ready = shutdown.clone();
     let ops = Ops { is_ready: Arc::new(move || !ready.is_stopped()), metrics };
-    let buyer = services.pay.sandbox().map(|sandbox| -> Arc<dyn Buyer> { Arc::new(SandboxBuyer(sandbox)) });
-    let router = shop_web::router(&config.web, links(&services.link), buyer, ops);
+    let router = shop_web::router(&config.web, links, buyer, ops);
     let web = config.web.clone();
     let serving = tokio::spawn(async move { shop_web::serve(&web, listeners, router, shutdown).await });
     Ok((addresses, serving))
 }
 
-/// The buyer's page of the sandbox.
-struct SandboxBuyer(Sandbox);
-
-#[async_trait::async_trait]
-impl Buyer for SandboxBuyer {
-    async fn pay(&self, pay_id: PayId) -> Result<(), ShopError> {
-        self.0.pay_like_a_buyer(pay_id).await
-    }
+/// The buyer's page, where the sandbox is in this process.
+pub(crate) fn buyer(services: &Services) -> Option<Arc<dyn Buyer>> {
+    services.pay.sandbox().map(|sandbox| -> Arc<dyn Buyer> { Arc::new(SandboxBuyer(sandbox)) })
 }
 
-fn links(all: &Link) -> Links {
+/// All services behind one link.
+pub(crate) fn links_of_one(all: &Link) -> Links {
     Links {
         orders: all.clone(),
         order_state: all.clone(),
@@ -55,5 +51,14 @@ fn links(all: &Link) -> Links {
         goods: all.clone(),
         coupons: all.clone(),
         users: all.clone(),
+    }
+}
+
+struct SandboxBuyer(Sandbox);
+
+#[async_trait::async_trait]
+impl Buyer for SandboxBuyer {
+    async fn pay(&self, pay_id: PayId) -> Result<(), ShopError> {
+        self.0.pay_like_a_buyer(pay_id).await
     }
 }

@@ -8,5 +8,7 @@ pub mod config;
 pub mod demo;
 pub mod exposure;
 mod gateway;
+pub mod process;
+pub mod role;
 pub mod running;
 pub mod seed;

@@ -111,7 +111,11 @@ async fn the_window_and_the_minimum_are_those_of_the_row() {
     let now = NOW.get();
     let rows = [
         (1, format!("(1, 2000, {OWNER}, 10000, {now}, {})", now + 1), Done::Done),
-        (2, format!("(2, 2000, {OWNER}, 10001, NULL, NULL)"), refused("the items' total is below the coupon's minimum")),
+        (
+            2,
+            format!("(2, 2000, {OWNER}, 10001, NULL, NULL)"),
+            refused("the items' total is below the coupon's minimum"),
+        ),
         (3, format!("(3, 2000, {OWNER}, 0, {}, NULL)", now + 1), refused("the coupon is not valid yet")),
         (4, format!("(4, 2000, {OWNER}, 0, NULL, {now})"), refused("the coupon has expired")),
     ];

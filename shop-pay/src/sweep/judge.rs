@@ -83,7 +83,7 @@ impl Sweeper {
             return;
         }
         let command = |payment: &&Payment| AwardPointsCommand {
-            context: context(),
+            context: Some(context()),
             pay_id: payment.pay_id.get(),
             user_id: payment.user_id.get(),
             paid_fen: payment.amount.get(),
@@ -117,7 +117,8 @@ impl Sweeper {
         if payments.is_empty() {
             return;
         }
-        let command = |payment: &&Payment| ReversePointsCommand { context: context(), pay_id: payment.pay_id.get() };
+        let command =
+            |payment: &&Payment| ReversePointsCommand { context: Some(context()), pay_id: payment.pay_id.get() };
         let request = ReversePointsRequest { commands: payments.iter().map(command).collect() };
         let mut points = PointsServiceClient::new(self.points.clone());
         let outcomes = match points.reverse_points(call(request, TIMEOUT)).await {
@@ -141,7 +142,7 @@ impl Sweeper {
 
 fn mark_paid(payment: &Payment) -> MarkPaidCommand {
     MarkPaidCommand {
-        context: context(),
+        context: Some(context()),
         order_id: payment.order_id.get(),
         pay_id: payment.pay_id.get(),
         amount_fen: payment.amount.get(),
@@ -149,6 +150,6 @@ fn mark_paid(payment: &Payment) -> MarkPaidCommand {
 }
 
 /// No deadline: what is owed is owed.
-fn context() -> Option<CommandContext> {
-    Some(CommandContext { remaining_ms: 0, traceparent: TraceParent::current().to_string() })
+fn context() -> CommandContext {
+    CommandContext { remaining_ms: 0, traceparent: TraceParent::current().to_string() }
 }

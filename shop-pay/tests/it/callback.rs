@@ -5,7 +5,7 @@ use shop_common::code::ShopCode;
 use shop_proto::pay::v1::{CallbackPaymentRequest, Payment, PaymentStatus, callback_payment_response::Outcome};
 use shop_testkit::dump;
 
-use crate::world::{KEY, MERCHANT, OLD_KEY, World, body, callback, code, signed, worlds};
+use crate::world::{KEY, MERCHANT, OLD_KEY, World, body, callback, code, link, signed, worlds};
 
 const PAID: &str = "SELECT COUNT(*) AS n FROM trade_pay WHERE is_paid = 2";
 const LOGS: &str = "SELECT COUNT(*) AS n FROM trade_pay_log";
@@ -16,7 +16,7 @@ const RECORDS: &str = "SELECT COUNT(*) AS n FROM trade_pay_notify";
 async fn a_thousand_callbacks_at_once_have_one_effect() {
     for world in worlds().await {
         let payment = world.create(1, "").await;
-        let links = [world.link.clone(), world.second_instance().await];
+        let links = [world.link.clone(), link(&world.second_instance().await)];
         let sent = join_all((0..1000).map(|n| callback(&links[n % 2], world.success(&payment)))).await;
         let mut applied = 0;
         for answer in sent {
@@ -216,6 +216,31 @@ async fn waiting_and_closed_change_nothing_before_and_after_success() {
             );
         }
         for (sql, expected) in [(PAID, 1), (LOGS, 1), (OUTBOX, 1), (RECORDS, 5)] {
+            assert_eq!(world.number(sql).await, expected, "{sql}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_belongs_together_is_written_together_or_not_at_all() {
+    for world in worlds().await {
+        let (payment, neighbour) = (world.create(1, "").await, world.create(2, "").await);
+        let id = format!("pay_success:{}", payment.pay_id);
+        let in_the_way = format!(
+            "INSERT INTO trade_mq_producer_temp (id, group_name, msg_topic, msg_tag, msg_key, msg_body, create_ms, due_ms)
+             VALUES ('{id}', 'g', 't', 't', 'k', '{{}}', 1, 1)"
+        );
+        world.execute(&in_the_way).await;
+        let (refused, paid) =
+            futures::join!(world.callback(world.success(&payment)), world.callback(world.success(&neighbour)));
+        assert_eq!(code(refused), ShopCode::Unknown);
+        assert_eq!(paid.unwrap().outcome(), Outcome::Applied, "a neighbour in the same batch");
+        for (sql, expected) in [(PAID, 1), (LOGS, 1), (OUTBOX, 2), (RECORDS, 1)] {
+            assert_eq!(world.number(sql).await, expected, "{sql}");
+        }
+        world.execute(&format!("DELETE FROM trade_mq_producer_temp WHERE id = '{id}'")).await;
+        assert_eq!(world.callback(world.success(&payment)).await.unwrap().outcome(), Outcome::Applied);
+        for (sql, expected) in [(PAID, 2), (LOGS, 2), (OUTBOX, 2), (RECORDS, 2)] {
             assert_eq!(world.number(sql).await, expected, "{sql}");
         }
     }

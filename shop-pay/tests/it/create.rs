@@ -9,7 +9,7 @@ use shop_proto::{
 
 use crate::{
     fakes::{DUE, FLAKY, USER},
-    world::{code, code_of, create, request, worlds},
+    world::{code, code_of, create, link, request, worlds},
 };
 
 const DONE: i32 = do_outcome::Kind::Done as i32;
@@ -18,7 +18,7 @@ const ALREADY: i32 = do_outcome::Kind::Already as i32;
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_request_is_the_same_payment_over_two_instances() {
     for world in worlds().await {
-        let links = [world.link.clone(), world.second_instance().await];
+        let links = [world.link.clone(), link(&world.second_instance().await)];
         let all = join_all((0..64).map(|n| create(&links[n % 2], request(1, "")))).await;
         let first = all[0].clone().unwrap();
         assert!(all.iter().all(|made| made.as_ref().unwrap() == &first), "{}", world.name());
@@ -81,7 +81,7 @@ async fn a_closed_order_takes_no_payment() {
 #[tokio::test(flavor = "multi_thread")]
 async fn creating_and_closing_at_once_never_leave_an_open_payment() {
     for world in worlds().await {
-        let second = world.second_instance().await;
+        let second = link(&world.second_instance().await);
         let race = |order_id| {
             let (world, second) = (&world, &second);
             async move {

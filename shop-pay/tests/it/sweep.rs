@@ -2,6 +2,7 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
+use futures::future::join_all;
 use shop_proto::pay::v1::{Payment, callback_payment_response::Outcome};
 
 use crate::{
@@ -189,5 +190,32 @@ async fn a_close_whose_answer_is_lost_is_asked_for_again() {
         assert_eq!(world.owed(&payment).await, 4);
         world.later(MINUTE).await;
         assert_eq!(world.owed(&payment).await, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_than_one_round_holds_and_two_sweepers_do_each_thing_once() {
+    const PAYMENTS: i64 = 300;
+    for world in worlds().await {
+        let all = join_all((1..=PAYMENTS).map(|order_id| paid(&world, order_id, ""))).await;
+        world.orders.cancelled.lock().unwrap().extend(1..=PAYMENTS / 2);
+        let second = world.second_instance().await;
+        let sweepers = [world.pay.sweeps().remove(0), second.sweeps().remove(0)];
+        for _ in 0..10 {
+            world.clock.advance(MINUTE);
+            let now = world.clock.now();
+            // The one that comes second finds its rows claimed: that round is lost to it, and nothing else.
+            join_all(
+                sweepers.iter().map(|sweeper| async move { while matches!(sweeper.run_once(now).await, Ok(1..)) {} }),
+            )
+            .await;
+        }
+        assert_eq!(world.number("SELECT COUNT(*) AS n FROM trade_pay WHERE owed <> 0").await, 0, "{}", world.name());
+        let done = "SELECT COUNT(*) AS n FROM trade_refund WHERE state = 1 AND amount_fen = 88000";
+        for sql in [done, REFUNDS, "SELECT COUNT(*) AS n FROM sandbox_refund"] {
+            assert_eq!(world.number(sql).await, PAYMENTS / 2, "{}: {sql}", world.name());
+        }
+        let earned = all.iter().filter(|payment| payment.order_id > PAYMENTS / 2).map(|payment| payment.pay_id);
+        assert_eq!(*world.points.held.lock().unwrap(), earned.map(|pay_id| (pay_id, 880)).collect());
     }
 }

@@ -13,7 +13,7 @@ use shop_common::{
     batch::Limits,
     code::ShopCode,
     config::Secret,
-    db::{DatabaseConfig, Db},
+    db::{DatabaseConfig, Db, Tx},
     due::Sweep,
     error::ShopError,
     id::{Generator, PayId},
@@ -107,11 +107,11 @@ impl World {
     }
 
     /// Another instance of the service on the same database.
-    pub(crate) async fn second_instance(&self) -> Link {
+    pub(crate) async fn second_instance(&self) -> Pay {
         let bus: SharedBus = self.bus.clone();
         let deps = deps(self.test.connect_again().await, bus, self.clock.clone(), self.shutdown.1.clone());
         let around = (&self.orders, &self.points, &self.flaky);
-        link(&start(&config(&self.test, |_| ()), deps, Arc::clone(&self.ids), around))
+        start(&config(&self.test, |_| ()), deps, Arc::clone(&self.ids), around)
     }
 
     pub(crate) fn name(&self) -> &'static str {
@@ -170,6 +170,11 @@ impl World {
         number(&self.test.db, sql).await
     }
 
+    pub(crate) async fn execute(&self, sql: &str) {
+        let run = async |tx: &Tx| Ok(tx.execute_unprepared(sql).await.map(|_| ())?);
+        self.test.db.write_tx(run).await.unwrap();
+    }
+
     pub(crate) async fn owed(&self, payment: &Payment) -> i64 {
         self.number(&format!("SELECT owed AS n FROM trade_pay WHERE pay_id = {}", payment.pay_id)).await
     }
@@ -199,7 +204,7 @@ fn start(
     Pay::with_channels(config, deps, ids, orders, points, vec![flaky]).unwrap()
 }
 
-fn link(pay: &Pay) -> Link {
+pub(crate) fn link(pay: &Pay) -> Link {
     let mut routes = Routes::builder();
     pay.add_public(&mut routes);
     pay.add_internal(&mut routes);

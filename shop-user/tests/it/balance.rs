@@ -109,11 +109,8 @@ async fn a_refund_that_would_not_fit_changes_nothing() {
     for test in BALANCE.fresh(100).await {
         BALANCE.takes_of(&test.db, &[10, 20]).await;
         let user = BALANCE.take_of;
-        let richest = format!(
-            "UPDATE trade_user SET user_money_fen = {} WHERE user_id = {}",
-            i64::MAX,
-            user(10).user_id
-        );
+        let richest =
+            format!("UPDATE trade_user SET user_money_fen = {} WHERE user_id = {}", i64::MAX, user(10).user_id);
         execute(&test.db, &richest).await;
         let before = dump(&test.db).await;
         let commands = [20, 10].map(BALANCE.give_back_of);

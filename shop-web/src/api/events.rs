@@ -20,7 +20,7 @@ use shop_proto::order::v1 as proto;
 use tokio::sync::OwnedSemaphorePermit;
 use tonic::Streaming;
 
-use super::orders::Order;
+use super::order::Order;
 use crate::{
     app::App,
     params::{PathId, User},

@@ -3,6 +3,7 @@
 mod callbacks;
 mod catalogue;
 mod events;
+mod order;
 mod orders;
 mod payments;
 

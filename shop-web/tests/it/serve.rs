@@ -147,7 +147,7 @@ async fn requests_that_two_servers_would_read_differently_are_refused() {
         let answer = read_to_end(connect(served.addresses[0], &text).await).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{headers:?} {answer}");
     }
-    let many = (0..1000).map(|n| format!("x-{n}: y\r\n")).collect::<String>();
+    let many = "x-many: y\r\n".repeat(1000);
     let answer = connect(served.addresses[0], &format!("GET /healthz HTTP/1.1\r\nHost: x\r\n{many}\r\n")).await;
     assert!(read_to_end(answer).await.starts_with("HTTP/1.1 431"));
     assert_eq!(served.world.fake.call_count(), 0);

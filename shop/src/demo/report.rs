@@ -32,7 +32,12 @@ pub struct Report {
 impl Figure {
     /// A figure.
     pub fn new(what: &str, before: impl fmt::Display, after: impl fmt::Display, expected: impl fmt::Display) -> Self {
-        Self { what: what.to_owned(), before: before.to_string(), after: after.to_string(), expected: expected.to_string() }
+        Self {
+            what: what.to_owned(),
+            before: before.to_string(),
+            after: after.to_string(),
+            expected: expected.to_string(),
+        }
     }
 
     /// Whether it is what it must be.

@@ -77,7 +77,7 @@ async fn paid(shop: &Shop, client: &mut Client, report: &mut Report) -> Outcome<
     report.story.push(format!("payment {} paid on the sandbox's page, its signed callback accepted", payment.pay_id));
     let bound = client.order_when_paid(order.order_id).await?;
     let after = client.look_until(|seen| seen.score != before.score).await?;
-    report.story.push("order and points followed by payTopic/pay_success; no sweeper has run yet".to_owned());
+    report.story.push("order and points followed payTopic/pay_success".to_owned());
     sweep(shop).await?;
     let outbox = until(PATIENCE, async || Ok((outbox_rows(shop).await? == 0).then_some(0))).await?;
     let fen = |amount| Fen::new(amount).to_string();
@@ -90,7 +90,12 @@ async fn paid(shop: &Shop, client: &mut Client, report: &mut Report) -> Outcome<
         Figure::new("balance used", "-", fen(order.balance_used_fen), "100.00"),
         Figure::new("amount due", "-", fen(order.amount_due_fen), "880.00"),
         Figure::new("order", "-", state(&bound), "CONFIRMED PAID"),
-        Figure::new("payment", "-", format!("{} {}", fen(payment.amount_fen), payment.status().as_str_name()), "880.00 PAID"),
+        Figure::new(
+            "payment",
+            "-",
+            format!("{} {}", fen(payment.amount_fen), payment.status().as_str_name()),
+            "880.00 PAID",
+        ),
         Figure::new("score", before.score, after.score, 980),
         Figure::new("outbox rows", "-", outbox, 0),
     ]);
@@ -106,8 +111,10 @@ async fn refused(shop: &Shop, client: &mut Client, report: &mut Report) -> Outco
     report.story.push(format!("second order refused by the user service: {refusal}"));
     report.story.push("  (switch order.look_before_saga = false: the saga had begun, its stock was taken)".to_owned());
     let goods = &shop.services.schemas.goods;
-    let moves = until(PATIENCE, async || Ok(Some(movements_of_last_hold(goods).await?).filter(|moves| moves.len() == 2))).await?;
-    report.story.push("the broadcast on orderTopic/order_cancel gave the stock back; no sweeper has run yet".to_owned());
+    let moves =
+        until(PATIENCE, async || Ok(Some(movements_of_last_hold(goods).await?).filter(|moves| moves.len() == 2)))
+            .await?;
+    report.story.push("the broadcast on orderTopic/order_cancel gave the stock back".to_owned());
     let after = client.look_until(|seen| seen.stock == before.stock).await?;
     sweep(shop).await?;
     report.figures.extend([
@@ -154,7 +161,12 @@ impl Client {
         })
     }
 
-    async fn confirm(&mut self, key: &str, coupon_id: Option<i64>, balance_used_fen: i64) -> Result<Order, tonic::Status> {
+    async fn confirm(
+        &mut self,
+        key: &str,
+        coupon_id: Option<i64>,
+        balance_used_fen: i64,
+    ) -> Result<Order, tonic::Status> {
         let item = ConfirmItem { goods_id: GOODS, quantity: 1, expected_price_fen: Some(100_000) };
         let request = ConfirmOrderRequest {
             request_id: key.to_owned(),
@@ -217,7 +229,8 @@ fn state(order: &Order) -> String {
 async fn outbox_rows(shop: &Shop) -> Outcome<i64> {
     let mut rows = 0_i64;
     for db in [&shop.services.schemas.order, &shop.services.schemas.pay] {
-        rows = rows.saturating_add(numbers(db, "SELECT COUNT(*) AS n FROM trade_mq_producer_temp").await?.into_iter().sum());
+        rows = rows
+            .saturating_add(numbers(db, "SELECT COUNT(*) AS n FROM trade_mq_producer_temp").await?.into_iter().sum());
     }
     Ok(rows)
 }

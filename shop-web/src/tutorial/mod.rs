@@ -5,6 +5,8 @@
 //! keys are ignored, because the course's clients send whole rows. An unsigned callback is a hint and nothing more
 //! (traps 40 to 42).
 
+mod forms;
+
 use axum::{
     Router,
     extract::State,
@@ -12,7 +14,7 @@ use axum::{
     routing,
 };
 use http::{HeaderMap, StatusCode};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use shop_common::{
     code::ShopCode,
     error::ShopError,
@@ -20,17 +22,18 @@ use shop_common::{
     money::Fen,
 };
 use shop_proto::{
-    order::v1::{ConfirmItem, ConfirmOrderRequest, GetStatesRequest},
+    order::v1::GetStatesRequest,
     pay::v1::{CreatePaymentRequest, HintPaidRequest, Payment, PaymentStatus},
 };
 use tonic::Status;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+use self::forms::{CallbackForm, OrderForm, PaymentForm};
 use crate::{
     app::App,
     body::JsonText,
-    json::{self, Literal},
+    json,
     params::{acting_user, idempotency_key},
     problem::{Problem, ask_again_later},
 };
@@ -82,65 +85,6 @@ pub(crate) struct Answer {
     pay_id: Option<PayId>,
 }
 
-/// What the routes read of the course's `TradeOrder`.
-#[derive(Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-struct OrderForm {
-    /// The buyer; must be the acting user where the request names one.
-    #[schema(value_type = Option<String>, example = "345963634385633280")]
-    user_id: Option<Literal>,
-    /// What to buy.
-    #[schema(value_type = String, example = "345959443973935104")]
-    goods_id: Option<Literal>,
-    /// How many.
-    #[schema(value_type = i32, example = 1)]
-    goods_number: Option<Literal>,
-    /// Price of one the buyer was shown.
-    #[schema(value_type = Option<String>, example = "1000")]
-    goods_price: Option<Literal>,
-    /// Freight the buyer was shown.
-    #[schema(value_type = Option<String>, example = "0")]
-    shipping_fee: Option<Literal>,
-    /// The items' total, or the total with freight.
-    #[schema(value_type = Option<String>, example = "1000")]
-    order_amount: Option<Literal>,
-    /// What to take from the balance.
-    #[schema(value_type = Option<String>, example = "100")]
-    money_paid: Option<Literal>,
-    /// A coupon of the buyer.
-    #[schema(value_type = Option<String>, example = "345988230098857984")]
-    coupon_id: Option<Literal>,
-    /// Where to.
-    #[schema(example = "北京")]
-    address: Option<String>,
-    /// To whom.
-    consignee: Option<String>,
-}
-
-/// What the routes read of the course's `TradePay` to create a payment.
-#[derive(Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-struct PaymentForm {
-    /// Which order.
-    #[schema(value_type = String, example = "352537369385242624")]
-    order_id: Option<Literal>,
-    /// Exactly the amount due.
-    #[schema(value_type = String, example = "880")]
-    pay_amount: Option<Literal>,
-}
-
-/// What the routes read of the course's `TradePay` when it calls back.
-#[derive(Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-struct CallbackForm {
-    /// Which payment.
-    #[schema(value_type = String, example = "352542415984402432")]
-    pay_id: Option<Literal>,
-    /// 2, or 70002 in copies of the course: paid.
-    #[schema(value_type = i64, example = 2)]
-    is_paid: Option<Literal>,
-}
-
 /// Places an order of one goods line.
 #[utoipa::path(post, path = "/order-web/order/confirm", tag = "tutorial", request_body = OrderForm,
     responses((status = 200, description = "Done, or refused with `success: false`", body = Answer)))]
@@ -149,7 +93,11 @@ pub(crate) async fn confirm_order(
     headers: HeaderMap,
     body: Result<JsonText, Problem>,
 ) -> Response {
-    let request = body.and_then(|body| confirm_request(&app, &headers, &json::read(&body.0)?));
+    let request = body.and_then(|JsonText(text)| {
+        let form: OrderForm = json::read(&text)?;
+        let key = idempotency_key(&headers)?.unwrap_or_else(|| format!("{:032x}", rand::random::<u128>()));
+        form.into_request(acting_user(&app, &headers)?, key)
+    });
     let request = match request {
         Ok(request) => request,
         Err(problem) => return unreadable(&problem),
@@ -169,10 +117,8 @@ pub(crate) async fn create_payment(
     headers: HeaderMap,
     body: Result<JsonText, Problem>,
 ) -> Response {
-    let read = body.and_then(|body| {
-        let form: PaymentForm = json::read(&body.0)?;
-        let order_id = required(form.order_id.as_ref(), "orderId")?.integer("orderId")?;
-        let amount = required(form.pay_amount.as_ref(), "payAmount")?.money("payAmount")?;
+    let read = body.and_then(|JsonText(text)| {
+        let (order_id, amount) = json::read::<PaymentForm>(&text)?.read()?;
         Ok((acting_user(&app, &headers)?, order_id, amount))
     });
     match read {
@@ -185,60 +131,12 @@ pub(crate) async fn create_payment(
 #[utoipa::path(post, path = "/pay-web/pay/callbackPayment", tag = "tutorial", request_body = CallbackForm,
     responses((status = 200, description = "Paid, or not with `success: false`", body = Answer)))]
 pub(crate) async fn callback_payment(State(app): State<App>, body: Result<JsonText, Problem>) -> Response {
-    let read = body.and_then(|body| {
-        let form: CallbackForm = json::read(&body.0)?;
-        let pay_id = required(form.pay_id.as_ref(), "payId")?.integer("payId")?;
-        Ok((pay_id, required(form.is_paid.as_ref(), "isPaid")?.integer("isPaid")?))
-    });
+    let read = body.and_then(|JsonText(text)| json::read::<CallbackForm>(&text)?.read());
     match read {
         Ok((pay_id, is_paid)) if PAID.contains(&is_paid) => answer_with(hint(&app, pay_id).await),
         Ok(_) => refused(&ShopError::invalid("isPaid", "only isPaid 2 says that something happened")),
         Err(problem) => unreadable(&problem),
     }
-}
-
-fn confirm_request(app: &App, headers: &HeaderMap, form: &OrderForm) -> Result<ConfirmOrderRequest, Problem> {
-    let user_id = buyer(acting_user(app, headers)?, form.user_id.as_ref())?;
-    let goods_id = required(form.goods_id.as_ref(), "goodsId")?.integer("goodsId")?;
-    let number = required(form.goods_number.as_ref(), "goodsNumber")?.integer("goodsNumber")?;
-    let quantity = i32::try_from(number).map_err(|_| Problem::invalid("goodsNumber", "out of range"))?;
-    let price = money(form.goods_price.as_ref(), "goodsPrice")?;
-    let shipping = money(form.shipping_fee.as_ref(), "shippingFee")?;
-    let amount = money(form.order_amount.as_ref(), "orderAmount")?;
-    let balance = money(form.money_paid.as_ref(), "moneyPaid")?;
-    let coupon_id = form.coupon_id.as_ref().map(|id| id.integer("couponId")).transpose()?;
-    let fresh_key = || format!("{:032x}", rand::random::<u128>());
-    Ok(ConfirmOrderRequest {
-        request_id: idempotency_key(headers)?.unwrap_or_else(fresh_key),
-        user_id,
-        items: vec![ConfirmItem { goods_id, quantity, expected_price_fen: price.map(Fen::get) }],
-        coupon_id,
-        balance_used_fen: balance.unwrap_or_default().get(),
-        expected_shipping_fen: shipping.map(Fen::get),
-        expected_total_fen: expected_total(price, quantity, shipping, amount).map(Fen::get),
-        address: form.address.clone().unwrap_or_default(),
-        consignee: form.consignee.clone().unwrap_or_default(),
-        phone: String::new(),
-    })
-}
-
-/// The body's `userId`, or the acting user; both only if they are the same.
-fn buyer(acting: Option<UserId>, named: Option<&Literal>) -> Result<i64, Problem> {
-    let named = named.map(|id| id.integer("userId")).transpose()?;
-    match (acting.map(UserId::get), named) {
-        (Some(acting), Some(named)) if acting != named => {
-            Err(Problem::invalid("userId", "not the acting user").with_status(StatusCode::OK))
-        }
-        (acting, named) => acting.or(named).ok_or_else(|| Problem::invalid("userId", "required")),
-    }
-}
-
-/// What `orderAmount` says of the total: the course drops the freight (trap 1), so the items' total is as good as the
-/// total. Then price and freight are checked on their own, and the total follows from them.
-fn expected_total(price: Option<Fen>, quantity: i32, shipping: Option<Fen>, amount: Option<Fen>) -> Option<Fen> {
-    let amount = amount?;
-    let items_total = price.and_then(|price| price.checked_mul(i64::from(quantity)));
-    if items_total == Some(amount) { amount.checked_add(shipping?) } else { Some(amount) }
 }
 
 /// The course's clients name no user here: the order's owner pays.
@@ -315,38 +213,4 @@ fn refused(error: &ShopError) -> Response {
 
 fn unreadable(problem: &Problem) -> Response {
     (problem.status, axum::Json(Answer::failure(&problem.error))).into_response()
-}
-
-fn required<'a>(literal: Option<&'a Literal>, field: &'static str) -> Result<&'a Literal, Problem> {
-    literal.ok_or_else(|| Problem::invalid(field, format!("{field} is missing")))
-}
-
-fn money(literal: Option<&Literal>, field: &'static str) -> Result<Option<Fen>, Problem> {
-    literal.map(|literal| literal.money(field)).transpose()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn total(price: Option<i64>, quantity: i32, shipping: Option<i64>, amount: Option<i64>) -> Option<i64> {
-        let fen = |fen: Option<i64>| fen.map(Fen::new);
-        expected_total(fen(price), quantity, fen(shipping), fen(amount)).map(Fen::get)
-    }
-
-    #[test]
-    fn the_items_total_and_the_total_with_freight_are_both_understood() {
-        assert_eq!(total(Some(5_000), 1, Some(1_000), Some(5_000)), Some(6_000));
-        assert_eq!(total(Some(5_000), 1, Some(1_000), Some(6_000)), Some(6_000));
-        assert_eq!(total(Some(2_500), 2, None, Some(5_000)), None);
-        assert_eq!(total(Some(100_000), 1, Some(0), Some(100_000)), Some(100_000));
-    }
-
-    #[test]
-    fn another_amount_is_passed_on_to_be_refused() {
-        assert_eq!(total(Some(5_000), 1, Some(1_000), Some(5_001)), Some(5_001));
-        assert_eq!(total(None, 1, Some(1_000), Some(5_000)), Some(5_000));
-        assert_eq!(total(Some(i64::MAX), 2, Some(0), Some(5_000)), Some(5_000));
-        assert_eq!(total(Some(5_000), 1, Some(1_000), None), None);
-    }
 }
