@@ -161,6 +161,8 @@ fn broker_settings(data_dir: &Path, ports: Ports) -> rocketmq_broker::config::br
         store_path_root_dir: text(&data_dir.join("store")).into(),
         namesrv_addr: Some(address(ports.name_server).into()),
         broker_server_config: listen(ports.broker),
+        // It looks after POP consumers, of which we have none, in scans of 4 s that stopping would have to wait for.
+        revive_interval: 3_600_000,
         ..Default::default()
     };
     settings.broker_identity.broker_name = NAME.into();

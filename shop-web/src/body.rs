@@ -38,7 +38,7 @@ pub(crate) async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<B
         return Err(Problem::http(StatusCode::UNSUPPORTED_MEDIA_TYPE, "a compressed body is not read"));
     }
     let too_large = || Problem::http(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large");
-    if false && body.size_hint().lower() > u64::try_from(app.body_limit).unwrap_or(u64::MAX) {
+    if body.size_hint().lower() > u64::try_from(app.body_limit).unwrap_or(u64::MAX) {
         return Err(too_large());
     }
     match timeout(app.body_timeout, Limited::new(body, app.body_limit).collect()).await {

@@ -128,7 +128,7 @@ async fn command(cli: Cli) -> Outcome {
 
 async fn show_demo(json: bool) -> Outcome {
     telemetry::init("error");
-    let report = demo().await?;
+    let report = demo(recorder()?).await?;
     if json {
         println!("{}", serde_json::to_string_pretty(&report)?)
     } else {

@@ -3,7 +3,7 @@
 use futures::future::join_all;
 use shop_common::code::ShopCode;
 use shop_proto::{
-    common::v1::do_outcome,
+    common::v1::do_outcome::Kind,
     pay::v1::{CreatePaymentRequest, GetPaymentRequest, GetStatesRequest, PaymentStatus},
 };
 
@@ -11,9 +11,6 @@ use crate::{
     fakes::{DUE, FLAKY, USER},
     world::{code, code_of, create, link, request, worlds},
 };
-
-const DONE: i32 = do_outcome::Kind::Done as i32;
-const ALREADY: i32 = do_outcome::Kind::Already as i32;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_request_is_the_same_payment_over_two_instances() {
@@ -61,7 +58,10 @@ async fn the_order_has_the_first_word() {
 async fn a_closed_order_takes_no_payment() {
     for world in worlds().await {
         let payment = world.create(1, "").await;
-        assert_eq!([world.close(1).await, world.close(1).await, world.close(2).await], [DONE, ALREADY, DONE]);
+        assert_eq!(
+            [world.close(1).await, world.close(1).await, world.close(2).await],
+            [Kind::Done, Kind::Already, Kind::Done]
+        );
         for order_id in [1, 2] {
             assert_eq!(code(create(&world.link, request(order_id, "")).await), ShopCode::OrderNotPayable);
         }

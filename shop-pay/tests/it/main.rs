@@ -1,4 +1,11 @@
 //! The pay service on both engines, with fakes of the services it asks.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test ends where something is wrong"
+)]
 
 mod callback;
 mod create;

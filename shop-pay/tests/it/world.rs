@@ -29,6 +29,7 @@ use shop_pay::{
     channel::{PaymentChannel, sandbox::Sandbox},
 };
 use shop_proto::{
+    common::v1::do_outcome::Kind,
     order::v1::order_state_service_server::OrderStateServiceServer,
     pay::v1::{
         CallbackPaymentRequest, CallbackPaymentResponse, ClosePaymentsCommand, ClosePaymentsRequest,
@@ -144,10 +145,10 @@ impl World {
         self.clock.now().get() / 1000
     }
 
-    pub(crate) async fn close(&self, order_id: i64) -> i32 {
+    pub(crate) async fn close(&self, order_id: i64) -> Kind {
         let command = ClosePaymentsCommand { context: None, order_id };
         let answer = self.states().close_payments(ClosePaymentsRequest { commands: vec![command] }).await.unwrap();
-        answer.into_inner().outcomes[0].kind
+        answer.into_inner().outcomes[0].kind()
     }
 
     /// Sweeps what payments owe until nothing is due; the time stands still.

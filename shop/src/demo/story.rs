@@ -2,6 +2,7 @@
 
 use std::{error::Error, time::Duration};
 
+use metrics_exporter_prometheus::PrometheusHandle;
 use sea_orm::{ConnectionTrait, Statement};
 use shop_common::{db::Db, due::Sweep, error::ShopError, money::Fen, time::Clock};
 use shop_proto::{
@@ -11,6 +12,7 @@ use shop_proto::{
         ConfirmItem, ConfirmOrderRequest, GetOrderRequest, Order, PayStatus, order_service_client::OrderServiceClient,
     },
     pay::v1::{CreatePaymentRequest, GetPaymentRequest, Payment, PaymentStatus, pay_service_client::PayServiceClient},
+    topic::{Kind, ORDER_CANCEL, PAY_SUCCESS},
     user::v1::{GetUserRequest, user_service_client::UserServiceClient},
 };
 use tokio::time::{Instant, sleep};
@@ -49,12 +51,14 @@ struct Seen {
 }
 
 /// Carries the tutorial's order through, then one that is refused, then the audit.
-pub(super) async fn tell(shop: &Shop) -> Outcome<Report> {
+pub(super) async fn tell(shop: &Shop, metrics: &PrometheusHandle) -> Outcome<Report> {
     let mut client = Client::connect(shop).await?;
     let mut report = Report { story: Vec::new(), figures: Vec::new(), seconds: 0 };
     report.story.push(format!("shop up: gRPC on {}, REST on {}, NameServer and Broker inside", shop.grpc, shop.web[0]));
     paid(shop, &mut client, &mut report).await?;
+    report.figures.push(heard(metrics, &PAY_SUCCESS).await?);
     refused(shop, &mut client, &mut report).await?;
+    report.figures.push(heard(metrics, &ORDER_CANCEL).await?);
     audited(shop, &mut report).await?;
     Ok(report)
 }
@@ -126,6 +130,20 @@ async fn refused(shop: &Shop, client: &mut Client, report: &mut Report) -> Outco
         Figure::new("refused: outbox rows", "-", outbox_rows(shop).await?, 0),
     ]);
     Ok(())
+}
+
+/// Who has handled a message of this kind; it may come more than once.
+async fn heard(metrics: &PrometheusHandle, kind: &Kind) -> Outcome<Figure> {
+    let all: Vec<&str> = kind.groups.iter().map(|group| group.service).collect();
+    let handled = |text: &str, group: &str| text.contains(&format!("shop_messages_handled_total{{group=\"{group}\"}}"));
+    let services = until(PATIENCE, async || {
+        let text = metrics.render();
+        let by: Vec<&str> =
+            kind.groups.iter().filter(|group| handled(&text, group.name)).map(|group| group.service).collect();
+        Ok(Some(by).filter(|by| *by == all))
+    });
+    let services = services.await.unwrap_or_default().join(" ");
+    Ok(Figure::new(&format!("{} handled by", kind.tag), "-", services, all.join(" ")))
 }
 
 async fn audited(shop: &Shop, report: &mut Report) -> Outcome<()> {
