@@ -63,11 +63,11 @@ impl Db {
     pub async fn connect(config: &DatabaseConfig) -> Result<Self> {
         let url = config.url.reveal();
         if url.starts_with("sqlite:") {
-            let read = Database::connect(sqlite(url, config.max_connections)).await?;
-            let write = Database::connect(sqlite(url, 1)).await?;
+            let read = open(sqlite(url, config.max_connections), url).await?;
+            let write = open(sqlite(url, 1), url).await?;
             return Ok(Self { write, read });
         }
-        let both = Database::connect(mysql(url, config.max_connections)).await?;
+        let both = open(mysql(url, config.max_connections), url).await?;
         check_mysql(&both).await?;
         Ok(Self { write: both.clone(), read: both })
     }
@@ -120,6 +120,12 @@ impl Db {
             }
         }
     }
+}
+
+async fn open(options: ConnectOptions, url: &str) -> Result<DatabaseConnection> {
+    // The driver quotes a URL that it cannot read, password and all.
+    let hidden = |error: DbErr| Failure::Down(error.to_string().replace(url, "***").into());
+    Database::connect(options).await.map_err(hidden)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place that begins a transaction")]

@@ -98,3 +98,43 @@ pub(crate) async fn coupons(db: &impl ConnectionTrait, user_id: UserId, limit: u
     let coupons = coupon::Entity::find().filter(coupon::Column::UserId.eq(user_id.get()));
     Ok(coupons.order_by_asc(coupon::Column::CouponId).limit(limit).all(db).await?)
 }
+
+#[cfg(test)]
+mod tests {
+    use shop_common::db::Failure;
+    use shop_testkit::{
+        databases, dump,
+        participant::{NOW, execute},
+    };
+
+    use super::*;
+
+    /// Coupon 1 is free, coupon 2 is spent by order 9.
+    const ROWS: &str = "INSERT INTO trade_coupon (coupon_id, coupon_price_fen, user_id, order_id, is_used, used_ms)
+        VALUES (1, 2000, 70, NULL, 0, NULL), (2, 2000, 70, 9, 1, 5)";
+
+    #[tokio::test]
+    async fn what_was_decided_on_stale_rows_is_not_written() {
+        let stale = |coupon_id, loaded: Option<i64>, spent_by: Option<i64>| {
+            let coupon = Coupon {
+                owner: UserId::new(70),
+                discount: Fen::new(2_000),
+                minimum: Fen::ZERO,
+                valid_from: None,
+                valid_until: None,
+                loaded: loaded.map(OrderId::new),
+                spent_by: spent_by.map(OrderId::new),
+            };
+            Coupons { coupons: [(CouponId::new(coupon_id), coupon)].into(), ..Coupons::default() }
+        };
+        for test in databases(&crate::SCHEMA).await {
+            execute(&test.db, ROWS).await;
+            let before = dump(&test.db).await;
+            for view in [stale(1, Some(8), None), stale(2, Some(8), None), stale(2, None, Some(8))] {
+                let saved = test.db.write_tx(async |tx| save(tx, &view, NOW).await).await;
+                assert!(matches!(saved, Err(Failure::Rollback(_))), "{}: {view:?} {saved:?}", test.name);
+                assert_eq!(dump(&test.db).await, before, "{}", test.name);
+            }
+        }
+    }
+}

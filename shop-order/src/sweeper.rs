@@ -86,7 +86,7 @@ impl OrderSweep {
             match self.transitions.cancel(*order_id, Cause::Recovery).await {
                 Ok(cancelled) => tracing::warn!(order.id = %order_id, ?cancelled, "order was not confirmed in time"),
                 Err(error) => {
-                    tracing::warn!(order.id = %order_id, %error, "recovery not known to be done; trying again")
+                    tracing::warn!(order.id = %order_id, %error, "recovery not known to be done; trying again");
                 }
             }
         });

@@ -13,6 +13,7 @@ mod cancel;
 mod dump;
 pub mod fakes;
 pub mod ledger;
+pub mod load;
 mod mariadb;
 pub mod participant;
 mod race;

@@ -156,3 +156,34 @@ fn deltas(users: impl Iterator<Item = (UserId, i64, i64)>) -> Vec<Vec<Value>> {
 pub(crate) async fn user(db: &impl ConnectionTrait, user_id: UserId) -> Result<Option<user::Model>> {
     Ok(user::Entity::find_by_id(user_id.get()).one(db).await?)
 }
+
+#[cfg(test)]
+mod tests {
+    use shop_common::db::Failure;
+    use shop_testkit::{
+        databases, dump,
+        participant::{NOW, execute},
+    };
+
+    use super::*;
+
+    const ROWS: &str = "INSERT INTO trade_user (user_id, user_name, user_score, user_reg_ms, user_money_fen)
+        VALUES (1, 'user 1', 100, 1, 100)";
+
+    #[tokio::test]
+    async fn what_was_decided_on_stale_rows_is_not_written() {
+        let user = UserId::new(1);
+        let purse = Purse { loaded: Fen::new(200), balance: Fen::new(99) };
+        let balances = Balances { purses: [(user, purse)].into(), ..Balances::default() };
+        let points = Points { scores: [(user, Score { loaded: 200, points: 99 })].into(), ..Points::default() };
+        for test in databases(&crate::SCHEMA).await {
+            execute(&test.db, ROWS).await;
+            let before = dump(&test.db).await;
+            let saved = test.db.write_tx(async |tx| save_balances(tx, &balances, NOW).await).await;
+            assert!(matches!(&saved, Err(Failure::Rollback(why)) if why.contains("guard")), "{}: {saved:?}", test.name);
+            let saved = test.db.write_tx(async |tx| save_points(tx, &points, NOW).await).await;
+            assert!(matches!(&saved, Err(Failure::Rollback(why)) if why.contains("guard")), "{}: {saved:?}", test.name);
+            assert_eq!(dump(&test.db).await, before, "{}", test.name);
+        }
+    }
+}

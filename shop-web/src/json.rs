@@ -57,7 +57,7 @@ pub(crate) struct Object<T>(pub(crate) T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        T::deserialize(deserializer).map(Object)
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
     }
 }
 

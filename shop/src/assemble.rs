@@ -1,6 +1,6 @@
 //! Puts the services of one process together: databases, migrations, links, listeners to the bus, sweepers.
 
-use std::sync::Arc;
+use std::{fs, path::Path, sync::Arc};
 
 use shop_common::{
     db::{DatabaseConfig, Db, Failure},
@@ -63,8 +63,34 @@ pub async fn open(config: &DatabaseConfig, schema: &[SqlFile]) -> Result<Db, Fai
     Ok(db)
 }
 
-/// Opens all databases and brings their schemas up to date.
+/// Opens all databases as they stand, for looking at them: nothing is created and no schema is touched.
+///
+/// # Errors
+/// One of them is not there.
+pub async fn open_all_to_look(config: &Config) -> Result<Schemas, Failure> {
+    Ok(Schemas {
+        goods: open_to_look(&config.goods.database).await?,
+        coupon: open_to_look(&config.coupon.database).await?,
+        user: open_to_look(&config.user.database).await?,
+        order: open_to_look(&config.order.database).await?,
+        pay: open_to_look(&config.pay.database).await?,
+    })
+}
+
+async fn open_to_look(config: &DatabaseConfig) -> Result<Db, Failure> {
+    // Connecting would create the file, and an empty shop has nothing to complain about.
+    if let Some(file) = config.url.reveal().strip_prefix("sqlite://").and_then(|rest| rest.split('?').next())
+        && !Path::new(file).is_file()
+    {
+        return Err(Failure::Down(format!("there is no file {file}").into()));
+    }
+    Db::connect(config).await
+}
+
+/// Opens all databases and brings their schemas up to date; makes the directory of their files.
 pub async fn open_all(config: &Config) -> Result<Schemas, Failure> {
+    fs::create_dir_all(&config.data_dir)
+        .map_err(|error| Failure::Down(format!("{}: {error}", config.data_dir.display()).into()))?;
     Ok(Schemas {
         goods: open(&config.goods.database, &shop_goods::SCHEMA).await?,
         coupon: open(&config.coupon.database, &shop_coupon::SCHEMA).await?,

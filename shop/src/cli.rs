@@ -7,7 +7,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use shop_common::{telemetry, time::Clock};
 
 use crate::{
-    assemble::open_all,
+    assemble::{open_all, open_all_to_look},
     audit::{Options, audit},
     config::Config,
     demo::demo,
@@ -90,7 +90,7 @@ enum Command {
 /// Does what it was told.
 pub async fn run(cli: Cli) -> ExitCode {
     let could_not = if matches!(cli.command, Command::Audit { .. }) { COULD_NOT_LOOK } else { 1 };
-    match command(cli).await {
+    match Box::pin(command(cli)).await {
         Ok(code) => code,
         Err(error) => {
             eprintln!("shop: {error}");
@@ -103,7 +103,7 @@ async fn command(cli: Cli) -> Outcome {
     let config = Config::read(cli.common.config.as_deref(), &cli.common.flags())?;
     match cli.command {
         Command::Config => println!("{}", toml::to_string(&config)?),
-        Command::Demo { json } => return show_demo(json).await,
+        Command::Demo { json } => return Box::pin(show_demo(json)).await,
         Command::Up => up(&config).await?,
         Command::Goods => role(Role::Goods, &config).await?,
         Command::Coupon => role(Role::Coupon, &config).await?,
@@ -128,26 +128,20 @@ async fn command(cli: Cli) -> Outcome {
 
 async fn show_demo(json: bool) -> Outcome {
     telemetry::init("error");
-    let report = demo(recorder()?).await?;
-    if json {
-        println!("{}", serde_json::to_string_pretty(&report)?)
-    } else {
-        println!("{report}")
-    }
+    let report = Box::pin(demo(recorder()?)).await?;
+    let text = if json { serde_json::to_string_pretty(&report)? } else { report.to_string() };
+    println!("{text}");
     Ok(if report.is_right() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn show_audit(config: &Config, json: bool, wait: Option<u64>, confirm: u64) -> Outcome {
     telemetry::init("warn,sqlx=error");
-    let schemas = open_all(config).await?;
+    let schemas = open_all_to_look(config).await?;
     let options =
         Options { wait: wait.map(Duration::from_secs), confirm: Duration::from_secs(confirm), ..Options::default() };
     let report = audit(&schemas, &options, &Clock::system()).await?;
-    if json {
-        println!("{}", report.to_json())
-    } else {
-        println!("{report}")
-    }
+    let text = if json { report.to_json().to_string() } else { report.to_string() };
+    println!("{text}");
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

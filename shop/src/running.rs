@@ -1,6 +1,6 @@
 //! A running shop: all services, broker and gateway in one process.
 
-use std::{fs, net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use shop_common::{id::Generator, shutdown, time::Clock};
@@ -10,7 +10,7 @@ use crate::{
     assemble::{Services, Shared, open_all},
     config::Config,
     exposure, gateway,
-    process::{Process, StartError, at, connect_bus, serve_public},
+    process::{Process, StartError, connect_bus, serve_public},
 };
 
 /// The public services by name, for health.
@@ -40,7 +40,6 @@ impl Shop {
     /// See [`StartError`].
     pub async fn start(config: &Config, metrics: Option<PrometheusHandle>) -> Result<Self, StartError> {
         exposure::check(config, &exposure::listeners(config))?;
-        fs::create_dir_all(&config.data_dir).map_err(|error| at(&config.data_dir.display().to_string(), error))?;
         let schemas = open_all(config).await?;
         let (broker, bus) = connect_bus(config).await?;
         let (switch, shutdown) = shutdown::channel();

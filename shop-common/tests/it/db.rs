@@ -159,6 +159,20 @@ async fn every_connection_is_read_committed() {
 }
 
 #[tokio::test]
+async fn a_reading_transaction_leaves_the_next_one_as_it_was() {
+    let Some(test) = mariadb().await else { return };
+    let one = Db::connect(&DatabaseConfig { max_connections: 1, ..test.config.clone() }).await.unwrap();
+    one.read_tx(async |tx| Ok(tx.execute_unprepared("SELECT 1").await?)).await.unwrap();
+    let next = one.write_tx(async |tx| {
+        tx.execute_unprepared("INSERT INTO item (id, name, quantity) VALUES (1, 'a', 1)").await?;
+        let before = quantity(tx, 1).await?;
+        test.db.write_tx(async |other| shop_common::sql::insert_many(other, vec![item(2, "b", 7)]).await).await?;
+        Ok((isolation(tx).await, before, quantity(tx, 2).await?))
+    });
+    assert_eq!(next.await.unwrap(), ("READ-COMMITTED".to_owned(), 1, 7), "it writes, and sees what others committed");
+}
+
+#[tokio::test]
 async fn a_transaction_sees_what_others_committed_meanwhile() {
     let Some(test) = mariadb().await else { return };
     insert(&test.db, vec![item(1, "a", 1)]).await.unwrap();

@@ -2,7 +2,7 @@
 
 use shop_common::{code::ShopCode, error::ShopError, link::Link};
 use shop_proto::{
-    common::v1::{do_outcome, undo_outcome},
+    common::v1::{DoOutcome, UndoOutcome, do_outcome, undo_outcome},
     coupon::v1::{
         Coupon, GetCouponRequest, ListCouponsRequest, RedeemCouponCommand, RedeemCouponRequest, ReinstateCouponCommand,
         ReinstateCouponRequest, coupon_service_client::CouponServiceClient,
@@ -101,13 +101,13 @@ async fn outcomes_come_in_the_order_of_the_commands() {
         let foreign = RedeemCouponCommand { user_id: OWNER + 1, ..redeem(5, 2) };
         let commands = vec![redeem(1, 1), redeem(2, 1), redeem(1, 1), redeem(4, 2), foreign, redeem(3, 2)];
         let taken = client.redeem_coupon(RedeemCouponRequest { commands }).await.unwrap().into_inner().outcomes;
-        let kinds: Vec<_> = taken.iter().map(|outcome| outcome.kind()).collect();
+        let kinds: Vec<_> = taken.iter().map(DoOutcome::kind).collect();
         assert_eq!(kinds, [Done, Refused, Already, Cancelled, Refused, Done], "{}", test.name);
         let reason = |at: usize| taken[at].refusal.clone().unwrap().reason;
         assert_eq!((&*reason(1), &*reason(4)), ("SHOP_COUPON_INVALIED", "SHOP_COUPON_NO_EXIST"), "{}", test.name);
 
         let undone = client.reinstate_coupon(orders(&[1, 2, 1])).await.unwrap().into_inner().outcomes;
-        let kinds: Vec<_> = undone.iter().map(|outcome| outcome.kind()).collect();
+        let kinds: Vec<_> = undone.iter().map(UndoOutcome::kind).collect();
         assert_eq!(kinds, [Undone, NeverDone, AlreadyUndone], "{}", test.name);
         COUPONS.check(&test).await;
     }

@@ -2,7 +2,7 @@
 
 use shop_common::{code::ShopCode, error::ShopError, link::Link};
 use shop_proto::{
-    common::v1::{do_outcome, undo_outcome},
+    common::v1::{DoOutcome, UndoOutcome, do_outcome, undo_outcome},
     goods::v1::{
         GetGoodsRequest, ListGoodsRequest, QuoteGoodsRequest, ReleaseStockCommand, ReleaseStockRequest,
         ReserveStockCommand, ReserveStockRequest, StockLine, goods_service_client::GoodsServiceClient,
@@ -80,13 +80,13 @@ async fn outcomes_come_in_the_order_of_the_commands() {
 
         let commands = vec![reserve(1, 1, 2), reserve(2, 1, 9), reserve(1, 1, 2), reserve(4, 1, 1), reserve(3, 1, 8)];
         let taken = client.reserve_stock(ReserveStockRequest { commands }).await.unwrap().into_inner().outcomes;
-        let kinds: Vec<_> = taken.iter().map(|outcome| outcome.kind()).collect();
+        let kinds: Vec<_> = taken.iter().map(DoOutcome::kind).collect();
         assert_eq!(kinds, [Done, Refused, Already, Cancelled, Done], "{}", test.name);
         let refusal = taken[1].refusal.clone().unwrap();
         assert_eq!((&*refusal.reason, &*refusal.field), ("SHOP_GOODS_NUM_NOT_ENOUGH", "items[0].quantity"));
 
         let undone = client.release_stock(orders(&[1, 2, 1])).await.unwrap().into_inner().outcomes;
-        let kinds: Vec<_> = undone.iter().map(|outcome| outcome.kind()).collect();
+        let kinds: Vec<_> = undone.iter().map(UndoOutcome::kind).collect();
         assert_eq!(kinds, [Undone, NeverDone, AlreadyUndone], "{}", test.name);
         STOCK.check(&test).await;
     }

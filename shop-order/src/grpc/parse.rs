@@ -58,7 +58,7 @@ pub(super) fn text(text: String, field: &'static str) -> Result<String> {
 /// SHA-256 (hex) of everything but the key.
 fn hash(request: &ConfirmOrderRequest) -> String {
     let content = ConfirmOrderRequest { request_id: String::new(), ..request.clone() };
-    Sha256::digest(content.encode_to_vec()).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(Sha256::digest(content.encode_to_vec()))
 }
 
 fn request_id(request_id: String) -> Result<String> {

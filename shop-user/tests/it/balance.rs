@@ -24,11 +24,15 @@ const BALANCE: Participant<DebitBalance, RefundBalance> = Participant {
     rows: |orders| users(&[(1, 10 + orders * 2, 100), (2, 10 + orders * 2, 100), (3, 10 + orders * 2, 100)]),
     take: |tx, commands, now| Box::pin(debit_balance(tx, commands, now)),
     give_back: |tx, commands, now| Box::pin(refund_balance(tx, commands, now)),
-    take_of: |order| debit(order, order % 3 + 1, order % 50 + 1),
+    take_of: debit_of,
     give_back_of: |order| RefundBalance { order_id: OrderId::new(order) },
     holds: MONEY.holds,
     violations,
 };
+
+fn debit_of(order: i64) -> DebitBalance {
+    debit(order, order % 3 + 1, order % 50 + 1)
+}
 
 fn debit(order: i64, user: i64, fen: i64) -> DebitBalance {
     DebitBalance { order_id: OrderId::new(order), user_id: UserId::new(user), amount: Fen::new(fen) }
@@ -108,10 +112,9 @@ async fn every_cent_comes_back() {
 async fn a_refund_that_would_not_fit_changes_nothing() {
     for test in BALANCE.fresh(100).await {
         BALANCE.takes_of(&test.db, &[10, 20]).await;
-        let user = BALANCE.take_of;
-        let richest =
-            format!("UPDATE trade_user SET user_money_fen = {} WHERE user_id = {}", i64::MAX, user(10).user_id);
-        execute(&test.db, &richest).await;
+        let rich = debit_of(10).user_id;
+        let most = i64::MAX;
+        execute(&test.db, &format!("UPDATE trade_user SET user_money_fen = {most} WHERE user_id = {rich}")).await;
         let before = dump(&test.db).await;
         let commands = [20, 10].map(BALANCE.give_back_of);
         let refund = test.db.write_tx(async |tx| refund_balance(tx, &commands, NOW).await).await;

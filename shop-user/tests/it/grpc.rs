@@ -2,7 +2,7 @@
 
 use shop_common::{code::ShopCode, error::ShopError, link::Link};
 use shop_proto::{
-    common::v1::{do_outcome, undo_outcome},
+    common::v1::{DoOutcome, UndoOutcome, do_outcome, undo_outcome},
     user::v1::{
         AwardPointsCommand, AwardPointsRequest, DebitBalanceCommand, DebitBalanceRequest, GetUserRequest,
         RefundBalanceCommand, RefundBalanceRequest, ReversePointsCommand, ReversePointsRequest, User,
@@ -76,14 +76,14 @@ async fn balance_outcomes_come_in_the_order_of_the_commands() {
 
         let commands = vec![debit(1, 600), debit(2, 401), debit(1, 600), debit(4, 1), debit(3, 400)];
         let taken = client.debit_balance(DebitBalanceRequest { commands }).await.unwrap().into_inner().outcomes;
-        let kinds: Vec<_> = taken.iter().map(|outcome| outcome.kind()).collect();
+        let kinds: Vec<_> = taken.iter().map(DoOutcome::kind).collect();
         assert_eq!(kinds, [Done, Refused, Already, Cancelled, Done], "{}", test.name);
         let refusal = taken[1].refusal.clone().unwrap();
         assert_eq!((&*refusal.reason, &*refusal.field), ("SHOP_MONEY_PAID_INVALID", "balance_used_fen"));
         assert_eq!(user_1(&link).await.balance_fen, 0, "{}", test.name);
 
         let undone = client.refund_balance(orders(&[1, 2, 1])).await.unwrap().into_inner().outcomes;
-        let kinds: Vec<_> = undone.iter().map(|outcome| outcome.kind()).collect();
+        let kinds: Vec<_> = undone.iter().map(UndoOutcome::kind).collect();
         assert_eq!(kinds, [Undone, NeverDone, AlreadyUndone], "{}", test.name);
         assert_eq!(user_1(&link).await.balance_fen, 600, "{}", test.name);
     }
@@ -104,12 +104,12 @@ async fn points_outcomes_come_in_the_order_of_the_commands() {
 
         let commands = vec![award(1, 88_000), award(2, 0), award(1, 88_000), award(4, 100), award(3, 199)];
         let credited = client.award_points(AwardPointsRequest { commands }).await.unwrap().into_inner().outcomes;
-        let kinds: Vec<_> = credited.iter().map(|outcome| outcome.kind()).collect();
+        let kinds: Vec<_> = credited.iter().map(DoOutcome::kind).collect();
         assert_eq!(kinds, [Done, Refused, Already, Cancelled, Done], "{}", test.name);
         assert_eq!(user_1(&link).await.score, 981, "{}", test.name);
 
         let undone = client.reverse_points(payments(&[1, 2, 1])).await.unwrap().into_inner().outcomes;
-        let kinds: Vec<_> = undone.iter().map(|outcome| outcome.kind()).collect();
+        let kinds: Vec<_> = undone.iter().map(UndoOutcome::kind).collect();
         assert_eq!(kinds, [Undone, NeverDone, AlreadyUndone], "{}", test.name);
         assert_eq!(user_1(&link).await.score, 101, "{}", test.name);
     }

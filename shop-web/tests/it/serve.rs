@@ -154,6 +154,16 @@ async fn requests_that_two_servers_would_read_differently_are_refused() {
 }
 
 #[tokio::test]
+async fn a_body_that_is_announced_too_large_is_not_waited_for() {
+    let served = serve(Config::default()).await;
+    let headers = "Content-Type: application/json\r\nContent-Length: 65537\r\nConnection: close\r\n";
+    let text = format!("POST /order-web/order/confirm HTTP/1.1\r\nHost: x\r\n{headers}\r\n");
+    let mut stream = connect(served.addresses[0], &text).await;
+    let answer = timeout(Duration::from_secs(5), read_until(&mut stream, "\r\n\r\n")).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+}
+
+#[tokio::test]
 async fn grpc_and_http2_are_not_spoken_here() {
     let served = serve(Config::default()).await;
     let answer = read_to_end(connect(served.addresses[0], "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await).await;

@@ -10,12 +10,12 @@ use shop_common::{
 use super::{Options, Schemas};
 
 const ORDERS: &str = "SELECT COUNT(*) AS n FROM trade_order WHERE order_status = 0 OR owed <> 0 OR due_ms <= ?";
-const PAYMENTS: &str = "SELECT COUNT(*) AS n FROM trade_pay WHERE owed <> 0 OR due_ms <= ?";
-const REFUNDS: &str = "SELECT COUNT(*) AS n FROM trade_refund WHERE state = 0 AND create_ms <= ?";
-const NOTICES: &str = "SELECT COUNT(*) AS n FROM sandbox_trade WHERE due_ms IS NOT NULL AND create_ms <= ?";
 const STOCK_HOLDS: &str = "SELECT COUNT(*) AS n FROM trade_goods_hold WHERE due_ms <= ?";
 const COUPON_HOLDS: &str = "SELECT COUNT(*) AS n FROM trade_coupon_hold WHERE due_ms <= ?";
-const MESSAGES: &str = "SELECT COUNT(*) AS n FROM trade_mq_producer_temp WHERE msg_status = 0 AND create_ms <= ?";
+const PAYMENTS: &str = "SELECT COUNT(*) AS n FROM trade_pay WHERE owed <> 0";
+const REFUNDS: &str = "SELECT COUNT(*) AS n FROM trade_refund WHERE state = 0";
+const NOTICES: &str = "SELECT COUNT(*) AS n FROM sandbox_trade WHERE due_ms IS NOT NULL";
+const MESSAGES: &str = "SELECT COUNT(*) AS n FROM trade_mq_producer_temp WHERE msg_status = 0";
 
 /// How much is in flight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -44,25 +44,26 @@ impl Pending {
 /// Counts what is in flight, schema by schema.
 pub(super) async fn count(schemas: &Schemas, options: &Options, now: Millis) -> Result<Pending, Failure> {
     let Schemas { goods, coupon, order, pay, .. } = schemas;
+    let due = Some(now);
     let mut messages = 0;
     if options.broker_reachable {
         for (_, db) in schemas.named() {
-            messages += one(db, MESSAGES, now).await?;
+            messages += one(db, MESSAGES, None).await?;
         }
     }
     Ok(Pending {
-        orders: one(order, ORDERS, now).await?,
-        payments: one(pay, PAYMENTS, now).await?,
-        refunds: one(pay, REFUNDS, now).await?,
-        holds: one(goods, STOCK_HOLDS, now).await? + one(coupon, COUPON_HOLDS, now).await?,
-        notices: one(pay, NOTICES, now).await?,
+        orders: one(order, ORDERS, due).await?,
+        payments: one(pay, PAYMENTS, None).await?,
+        refunds: one(pay, REFUNDS, None).await?,
+        holds: one(goods, STOCK_HOLDS, due).await? + one(coupon, COUPON_HOLDS, due).await?,
+        notices: one(pay, NOTICES, None).await?,
         messages,
     })
 }
 
-async fn one(db: &Db, sql: &str, now: Millis) -> Result<i64, Failure> {
+async fn one(db: &Db, sql: &str, due: Option<Millis>) -> Result<i64, Failure> {
     let db = db.read();
-    let counted =
-        db.query_one_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, [now.get().into()])).await?;
+    let values = due.map(|due| due.get().into());
+    let counted = db.query_one_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
     Ok(counted.map_or(Ok(0), |row| row.try_get("", "n"))?)
 }

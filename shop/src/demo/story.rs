@@ -54,7 +54,8 @@ struct Seen {
 pub(super) async fn tell(shop: &Shop, metrics: &PrometheusHandle) -> Outcome<Report> {
     let mut client = Client::connect(shop).await?;
     let mut report = Report { story: Vec::new(), figures: Vec::new(), seconds: 0 };
-    report.story.push(format!("shop up: gRPC on {}, REST on {}, NameServer and Broker inside", shop.grpc, shop.web[0]));
+    let web = shop.web.first().ok_or("no gateway")?;
+    report.story.push(format!("shop up: gRPC on {}, REST on {web}, NameServer and Broker inside", shop.grpc));
     paid(shop, &mut client, &mut report).await?;
     report.figures.push(heard(metrics, &PAY_SUCCESS).await?);
     refused(shop, &mut client, &mut report).await?;
@@ -75,7 +76,7 @@ async fn paid(shop: &Shop, client: &mut Client, report: &mut Report) -> Outcome<
         channel: String::new(),
     };
     let created = client.payments.create_payment(request).await?.into_inner().payment.ok_or("no payment")?;
-    let page = format!("http://{}{}", shop.web[0], created.pay_url);
+    let page = format!("http://{}{}", shop.web.first().ok_or("no gateway")?, created.pay_url);
     reqwest::Client::new().post(&page).send().await?.error_for_status()?;
     let payment = client.payment_when_paid(created.pay_id).await?;
     report.story.push(format!("payment {} paid on the sandbox's page, its signed callback accepted", payment.pay_id));

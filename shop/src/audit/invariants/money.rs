@@ -1,6 +1,5 @@
 //! Balance.
 
-use shop_common::money::Fen;
 use shop_order::order::Owed;
 
 use super::add_up;
@@ -20,8 +19,8 @@ pub(super) fn orders_hold_their_balance(view: &Snapshot) -> Check {
     for (order_id, order) in view.orders.iter().filter(|(_, order)| !order.is_moving(Owed::BALANCE)) {
         check.count();
         let held = -view.money.net(*order_id);
-        if held != i128::from(order.keeps_fen()) {
-            let wanted = Fen::new(order.keeps_fen());
+        let wanted = i128::from(order.keeps_fen());
+        if held != wanted {
             check.apparent([order_id], format!("order {order_id} holds {held} fen of the balance instead of {wanted}"));
         }
     }

@@ -55,7 +55,7 @@ const ORDERS: [Rule<OrderRow>; 12] = [
 const PAYMENTS: [Rule<PayRow>; 7] = [
     ("a status that exists", |p| (0..=2).contains(&p.is_paid)),
     ("paid: if and only if at a moment", |p| p.is_paid() == p.pay_ms.is_some()),
-    ("unpaid: either open or closed", |p| {
+    ("unpaid: either open or closed; paid: not open", |p| {
         if p.is_paid() { p.open_key.is_none() } else { p.open_key.is_some() != p.closed_ms.is_some() }
     }),
     ("open: under the key of its order and channel", |p| {

@@ -125,8 +125,8 @@ INSERT INTO trade_user_score_log (ref_id, user_id, log_type, score, create_ms) V
         "INSERT INTO trade_order (order_id, user_id, request_id, request_hash, order_status, pay_status, goods_amount_fen,
     shipping_fee_fen, order_amount_fen, coupon_id, coupon_paid_fen, money_paid_fen, pay_amount_fen, cancel_cause, pay_id,
     add_ms, confirm_ms, pay_ms, cancel_ms, pay_deadline_ms, owed, due_ms) VALUES
-    (111, 11, '111', '', 0, 0, 3000, 1000, 4000, NULL, 0, 1000, 3000, NULL, NULL, 1, NULL, NULL, NULL, NULL, 0, 1000500),
-    (112, 12, '112', '', 2, 1, 1000, 1000, 2000, 23, 500, 500, 1000, 3, NULL, 1, 2, NULL, 3, 9000000, 15, 1000500),
+    (111, 11, '111', '', 0, 0, 3000, 1000, 4000, NULL, 0, 1000, 3000, NULL, NULL, 1, NULL, NULL, NULL, NULL, 0, 940000),
+    (112, 12, '112', '', 2, 1, 1000, 1000, 2000, 23, 500, 500, 1000, 3, NULL, 1, 2, NULL, 3, 9000000, 15, 940000),
     (113, 11, '113', '', 1, 1, 1000, 1000, 2000, NULL, 0, 0, 2000, NULL, NULL, 1, 2, NULL, NULL, 9000000, 0, NULL),
     (114, 11, '114', '', 2, 1, 1000, 1000, 2000, NULL, 0, 0, 2000, 3, NULL, 1, 2, NULL, 3, 9000000, 0, NULL),
     (115, 11, '115', '', 1, 2, 1000, 1000, 2000, NULL, 0, 0, 2000, NULL, 215, 1, 2, 4, NULL, 9000000, 8, 1000500);

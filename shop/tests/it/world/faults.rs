@@ -1,0 +1,169 @@
+//! What goes wrong between the services: calls are refused, answers are lost, calls or answers come too late, calls
+//! arrive twice. It lies inside of the deadline of a call, as a network does.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use axum::{
+    body::{Body, to_bytes},
+    extract::{Request, State},
+    middleware::Next,
+    response::Response,
+};
+use shop_testkit::eventually;
+use tokio::sync::watch;
+use tonic::Status;
+
+use super::PATIENCE;
+
+pub(crate) const CONFIRM: &str = "/shop.order.v1.OrderService/ConfirmOrder";
+pub(crate) const STATES: &str = "/shop.order.v1.OrderStateService/GetStates";
+pub(crate) const MARK: &str = "/shop.order.v1.OrderStateService/MarkPaid";
+pub(crate) const QUOTE: &str = "/shop.goods.v1.StockService/QuoteGoods";
+pub(crate) const RESERVE: &str = "/shop.goods.v1.StockService/ReserveStock";
+pub(crate) const RELEASE: &str = "/shop.goods.v1.StockService/ReleaseStock";
+pub(crate) const REDEEM: &str = "/shop.coupon.v1.RedemptionService/RedeemCoupon";
+pub(crate) const REINSTATE: &str = "/shop.coupon.v1.RedemptionService/ReinstateCoupon";
+pub(crate) const DEBIT: &str = "/shop.user.v1.BalanceService/DebitBalance";
+pub(crate) const REFUND: &str = "/shop.user.v1.BalanceService/RefundBalance";
+pub(crate) const AWARD: &str = "/shop.user.v1.PointsService/AwardPoints";
+pub(crate) const REVERSE: &str = "/shop.user.v1.PointsService/ReversePoints";
+pub(crate) const CLOSE: &str = "/shop.pay.v1.PaymentStateService/ClosePayments";
+
+/// What becomes of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It never arrives, and its caller is told so.
+    RefuseBefore,
+    /// It runs; its caller is told that the service is away.
+    ErrorAfter,
+    /// It is held on its way until [`Faults::release`]; then it arrives, however late.
+    HangBefore,
+    /// It runs at once; its answer is held until [`Faults::release`].
+    HangAfter,
+}
+
+/// Which calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Calls {
+    /// The next one.
+    Next,
+    /// All from now on.
+    All,
+}
+
+/// The plan of what goes wrong.
+#[derive(Debug)]
+pub(crate) struct Faults {
+    plan: Mutex<Plan>,
+    gate: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Plan {
+    faults: HashMap<&'static str, (Fault, Calls)>,
+    doubled: Vec<&'static str>,
+    hanging: HashMap<String, usize>,
+    arrived: HashMap<String, usize>,
+}
+
+impl Default for Faults {
+    fn default() -> Self {
+        Self { plan: Mutex::default(), gate: watch::channel(0).0 }
+    }
+}
+
+impl Faults {
+    /// From now on this becomes of `calls` of `path`.
+    pub(crate) fn on(&self, path: &'static str, calls: Calls, fault: Fault) {
+        self.plan().faults.insert(path, (fault, calls));
+    }
+
+    /// The service behind `path` cannot be reached.
+    pub(crate) fn away(&self, path: &'static str) {
+        self.on(path, Calls::All, Fault::RefuseBefore);
+    }
+
+    /// Each call of these arrives twice, at once.
+    pub(crate) fn double(&self, paths: &[&'static str]) {
+        self.plan().doubled = paths.to_vec();
+    }
+
+    /// Lets go whatever is held.
+    pub(crate) fn release(&self) {
+        self.plan().hanging.clear();
+        self.gate.send_modify(|turn| *turn += 1);
+    }
+
+    /// No more faults, and nothing is held; what is doubled stays so.
+    pub(crate) fn heal(&self) {
+        self.plan().faults.clear();
+        self.release();
+    }
+
+    /// Waits until a call of `path` is held.
+    pub(crate) async fn held(&self, path: &str) {
+        let is_held = async || self.plan().hanging.get(path).is_some_and(|calls| *calls > 0);
+        eventually(path, PATIENCE, is_held).await;
+    }
+
+    /// How many calls of `path` were made.
+    pub(crate) fn arrived(&self, path: &str) -> usize {
+        self.plan().arrived.get(path).copied().unwrap_or_default()
+    }
+
+    /// What becomes of this call, and whether it arrives twice.
+    fn decide(&self, path: &str) -> (Option<Fault>, bool) {
+        let mut plan = self.plan();
+        *plan.arrived.entry(path.to_owned()).or_default() += 1;
+        let fault = plan.faults.get(path).copied();
+        if matches!(fault, Some((_, Calls::Next))) {
+            plan.faults.remove(path);
+        }
+        (fault.map(|(fault, _)| fault), plan.doubled.contains(&path))
+    }
+
+    async fn hang(&self, path: &str) {
+        let mut turn = self.gate.subscribe();
+        *self.plan().hanging.entry(path.to_owned()).or_default() += 1;
+        turn.changed().await.expect("the gate is there as long as we are");
+    }
+
+    fn plan(&self) -> MutexGuard<'_, Plan> {
+        self.plan.lock().expect("nothing panics here")
+    }
+}
+
+/// The layer between the services.
+pub(super) async fn between(State(faults): State<Arc<Faults>>, request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
+    let (fault, doubled) = faults.decide(&path);
+    match fault {
+        Some(Fault::RefuseBefore) => return away(),
+        Some(Fault::HangBefore) => faults.hang(&path).await,
+        _ => {}
+    }
+    let answer = if doubled { twice(request, next).await } else { next.run(request).await };
+    match fault {
+        Some(Fault::ErrorAfter) => return away(),
+        Some(Fault::HangAfter) => faults.hang(&path).await,
+        _ => {}
+    }
+    answer
+}
+
+/// The caller gets the answer to the second.
+async fn twice(request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = to_bytes(body, usize::MAX).await.expect("the body of a call within one process");
+    let copy = |parts| Request::from_parts(parts, Body::from(body.clone()));
+    let (first, second) = (next.clone().run(copy(parts.clone())), next.run(copy(parts)));
+    futures::join!(first, second).1
+}
+
+/// As a transport says it, without details of the shop.
+fn away() -> Response {
+    Status::unavailable("fault").into_http()
+}

@@ -1,0 +1,163 @@
+//! One process: the services on a runtime of their own, so that it can be killed between two steps of any task.
+
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use axum::middleware::from_fn_with_state;
+use shop::{
+    assemble::{Services, Shared, open_all},
+    config::Config,
+};
+use shop_common::{
+    id::Generator,
+    link::Link,
+    mq::{Bus, Handler, Outgoing, PublishError, SharedBus, Subscription, memory::MemoryBus},
+    shutdown::{self, Switch},
+    time::Clock,
+};
+use shop_proto::topic;
+use shop_testkit::eventually;
+use tokio::{
+    runtime::{Builder, Runtime},
+    task::{JoinHandle, spawn_blocking},
+};
+use tonic::service::Routes;
+
+use super::{
+    PATIENCE,
+    faults::{Faults, between},
+};
+
+/// Longest wait for the threads of a killed process.
+const LAST_WORDS: Duration = Duration::from_secs(10);
+
+/// A running process.
+pub(crate) struct Process {
+    /// Its services.
+    pub(crate) services: Services,
+    bus: Arc<Connection>,
+    switch: Switch,
+    runtime: Runtime2,
+}
+
+/// A runtime that may be dropped anywhere.
+struct Runtime2(Option<Runtime>);
+
+/// One connection to the broker, which knows how many groups it has joined.
+struct Connection {
+    bus: Arc<MemoryBus>,
+    groups: AtomicUsize,
+}
+
+impl Process {
+    pub(super) async fn start(config: &Config, clock: &Clock, broker: &MemoryBus, faults: &Arc<Faults>) -> Self {
+        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let bus = Arc::new(Connection { bus: broker.join(), groups: AtomicUsize::new(0) });
+        let (switch, shutdown) = shutdown::channel();
+        let shared = Shared {
+            bus: Arc::clone(&bus) as SharedBus,
+            clock: clock.clone(),
+            ids: Arc::new(Generator::new(config.id.worker).unwrap()),
+            shutdown,
+        };
+        let (config, faults) = (config.clone(), Arc::clone(faults));
+        let services = runtime.spawn(async move {
+            let schemas = open_all(&config).await.unwrap();
+            let wrap = |routes: Routes| {
+                Routes::from(routes.into_axum_router().layer(from_fn_with_state(faults, between)))
+            };
+            let services = Services::build(&config, schemas, shared, wrap).unwrap();
+            services.listen();
+            services
+        });
+        let services = services.await.unwrap();
+        let process = Self { services, bus, switch, runtime: Runtime2(Some(runtime)) };
+        process.wait_until_it_listens().await;
+        process
+    }
+
+    /// Where clients call.
+    pub(crate) fn link(&self) -> Link {
+        self.services.link.clone()
+    }
+
+    /// Runs `work` in this process.
+    pub(crate) fn run<F>(&self, work: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.runtime.0.as_ref().expect("it runs").spawn(work)
+    }
+
+    /// All groups are joined, unless there is no broker to join them at.
+    async fn wait_until_it_listens(&self) {
+        let groups: usize = topic::ALL.iter().map(|kind| kind.groups.len()).sum();
+        let listens = async || self.bus.groups.load(Ordering::SeqCst) == groups || self.bus.is_away().await;
+        eventually("it listens", PATIENCE, listens).await;
+    }
+
+    /// Ends it where it stands; its place in the groups is free.
+    pub(super) async fn kill(mut self) {
+        let runtime = self.runtime.0.take().expect("it runs");
+        self.bus.bus.shutdown().await;
+        spawn_blocking(move || {
+            runtime.shutdown_timeout(LAST_WORDS);
+            drop((self.services, self.switch));
+        })
+        .await
+        .unwrap();
+    }
+}
+
+impl Drop for Runtime2 {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Connection {
+    /// Whether the broker takes nothing at all.
+    async fn is_away(&self) -> bool {
+        let nothing = Outgoing {
+            group: "probe".to_owned(),
+            topic: "probe".to_owned(),
+            tag: String::new(),
+            key: String::new(),
+            body: String::new(),
+            traceparent: String::new(),
+            delay: None,
+        };
+        matches!(self.bus.publish(vec![nothing]).await[..], [Err(PublishError::Unavailable(_))])
+    }
+}
+
+#[async_trait]
+impl Bus for Connection {
+    async fn publish(&self, messages: Vec<Outgoing>) -> Vec<Result<(), PublishError>> {
+        self.bus.publish(messages).await
+    }
+
+    async fn subscribe(&self, subscription: Subscription, handler: Handler) -> Result<(), PublishError> {
+        self.bus.subscribe(subscription, handler).await?;
+        self.groups.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    async fn stop_consumers(&self) {
+        self.bus.stop_consumers().await;
+    }
+
+    async fn shutdown(&self) {
+        self.bus.shutdown().await;
+    }
+}
