@@ -34,7 +34,7 @@ async fn slow_listeners_lose_no_broadcast() {
     let slow = Arc::new(move |messages: Vec<Incoming>| {
         let remembered = remember(messages);
         async move {
-            tokio::time::sleep(Duration::from_secs(4)).await;
+            tokio::time::sleep(Duration::from_secs(2)).await;
             remembered.await
         }
         .boxed()
