@@ -181,8 +181,17 @@ fn shown(addresses: &[SocketAddr]) -> String {
     addresses.iter().map(ToString::to_string).collect::<Vec<String>>().join(" ")
 }
 
+/// The recorder of the process; it folds its histograms every few seconds, or they grow for ever.
 fn recorder() -> Result<PrometheusHandle, Box<dyn Error + Send + Sync>> {
-    Ok(PrometheusBuilder::new().install_recorder()?)
+    let recorder = PrometheusBuilder::new().install_recorder()?;
+    let kept = recorder.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            kept.run_upkeep();
+        }
+    });
+    Ok(recorder)
 }
 
 /// ^C or SIGTERM.

@@ -1,5 +1,5 @@
 -- The sandbox channel's own books: the provider's side of a payment, which stands in for Alipay or WeChat Pay.
--- Nothing of the shop reads them except through the channel.
+-- Nothing of the shop reads them except through the channel, and the audit.
 
 CREATE TABLE sandbox_trade (
     pay_id     BIGINT      NOT NULL PRIMARY KEY,

@@ -6,7 +6,7 @@ use shop_pay::payment::owed::Owed as PayOwes;
 use super::SLACK_MS;
 use crate::audit::{
     Check,
-    rows::{GATE_CLOSED, OrderRow, PAID, PayRow, UNCONFIRMED},
+    rows::{GATE_CLOSED, Hold, OrderRow, PAID, PayRow, UNCONFIRMED},
     snapshot::Snapshot,
 };
 
@@ -90,7 +90,7 @@ fn marks_of_payment(view: &Snapshot, payment: &PayRow) -> Vec<&'static str> {
         missing.push("its order does not know it");
     }
     let hold = view.points.holds.get(&payment.pay_id);
-    if payment.is_kept() && !payment.owes(PayOwes::POINTS) && !hold.is_some_and(|hold| hold.is_live()) {
+    if payment.is_kept() && !payment.owes(PayOwes::POINTS) && !hold.is_some_and(Hold::is_live) {
         missing.push("its points were never credited");
     }
     let is_reversed = hold.is_some_and(|hold| !hold.is_live());

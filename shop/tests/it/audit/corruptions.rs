@@ -7,8 +7,37 @@ pub(super) const CORRUPTIONS: &[(&str, &str, &str, &str, &str)] = &[
     // Stock.
     ("I01", "1", "goods 1 has 98, its ledger says 99",
      "goods", "UPDATE trade_goods SET goods_number = 98 WHERE goods_id = 1"),
+    ("I01", "2", "goods 2 has -1, its ledger says -1",
+     "goods", "UPDATE trade_goods SET goods_number = -1 WHERE goods_id = 2; UPDATE trade_goods_number_log SET \
+      goods_number = 9 WHERE ref_id = 0 AND goods_id = 2"),
+    ("I01", "9", "goods 9 does not exist, but its ledger says 5",
+     "goods", "INSERT INTO trade_goods_number_log (ref_id, goods_id, log_type, goods_number, log_ms) VALUES (0, 9, \
+      0, 5, 1)"),
+    ("I02", "107", "order 107 holds 0 of goods 2 instead of 1",
+     "goods", "INSERT INTO trade_goods_number_log (ref_id, goods_id, log_type, goods_number, log_ms) VALUES (107, \
+      2, 2, 1, 1); UPDATE trade_goods SET goods_number = 41 WHERE goods_id = 2; UPDATE trade_goods_hold \
+      SET state = 3 WHERE order_id = 107"),
+    ("I02", "102", "order 102 holds 1 of goods 2 instead of 0",
+     "goods", "DELETE FROM trade_goods_number_log WHERE ref_id = 102 AND goods_id = 2 AND log_type = 2; UPDATE \
+      trade_goods SET goods_number = 39 WHERE goods_id = 2"),
+    ("I02", "107", "order 107 holds 2 of goods 2 instead of 1",
+     "goods", "UPDATE trade_goods_number_log SET goods_number = -2 WHERE ref_id = 107; UPDATE trade_goods SET \
+      goods_number = 39 WHERE goods_id = 2"),
+    ("I02", "103", "order 103 holds 1 of goods 1 instead of 0",
+     "goods", "UPDATE trade_goods_hold SET state = 1 WHERE order_id = 103; INSERT INTO trade_goods_number_log \
+      (ref_id, goods_id, log_type, goods_number, log_ms) VALUES (103, 1, 1, -1, 1); UPDATE trade_goods SET \
+      goods_number = 98 WHERE goods_id = 1"),
+    ("I03", "999", "the stock ledger moves 1 for order 999, which does not exist",
+     "goods", "INSERT INTO trade_goods_number_log (ref_id, goods_id, log_type, goods_number, log_ms) VALUES (999, \
+      1, 1, -1, 1)"),
+    ("I03", "101", "the stock ledger moves 2 for order 101, which is not about it",
+     "goods", "INSERT INTO trade_goods_number_log (ref_id, goods_id, log_type, goods_number, log_ms) VALUES (101, \
+      2, 1, -1, 1)"),
     ("I03", "107", "the stock ledger moves 2 by 1 for 107 as type 1",
      "goods", "UPDATE trade_goods_number_log SET goods_number = 1 WHERE ref_id = 107"),
+    ("I03", "102", "the stock ledger moves 1 by -2 for 102 as type 2",
+     "goods", "UPDATE trade_goods_number_log SET goods_number = -2 WHERE ref_id = 102 AND goods_id = 1 AND log_type \
+      = 2"),
     ("I03", "0", "the stock ledger moves 1 by 100 for 0 as type 7",
      "goods", "UPDATE trade_goods_number_log SET log_type = 7 WHERE ref_id = 0 AND goods_id = 1"),
     ("I03", "106", "the balance ledger moves 11 for order 106, which is not about it",
@@ -19,16 +48,42 @@ pub(super) const CORRUPTIONS: &[(&str, &str, &str, &str, &str)] = &[
      "order", "DELETE FROM trade_order WHERE order_id = 101"),
     ("I03", "998", "a balance hold is for order 998, which does not exist",
      "user", "INSERT INTO trade_user_hold (order_id, state, create_ms, update_ms) VALUES (998, 4, 1, 1)"),
+    ("I03", "997", "a coupon hold is for order 997, which does not exist",
+     "coupon", "INSERT INTO trade_coupon_hold (order_id, coupon_id, state, create_ms, update_ms) VALUES (997, NULL, \
+      4, 1, 1)"),
+    ("I03", "996", "a stock hold is for order 996, which does not exist",
+     "goods", "INSERT INTO trade_goods_hold (order_id, state, create_ms, update_ms) VALUES (996, 4, 1, 1)"),
     // Balance.
     ("I04", "11", "the balance of user 11 has 90001, its ledger says 90000",
      "user", "UPDATE trade_user SET user_money_fen = 90001 WHERE user_id = 11"),
+    ("I04", "12", "the balance of user 12 has -1, its ledger says -1",
+     "user", "UPDATE trade_user SET user_money_fen = -1 WHERE user_id = 12; UPDATE trade_user_money_log SET \
+      use_money_fen = 1999 WHERE ref_id = 0 AND user_id = 12"),
+    ("I04", "13", "the balance of user 13 does not exist, but its ledger says 5",
+     "user", "INSERT INTO trade_user_money_log (ref_id, user_id, money_log_type, use_money_fen, create_ms) VALUES \
+      (0, 13, 0, 5, 1)"),
+    ("I05", "102", "order 102 holds 1000 fen of the balance instead of 0",
+     "user", "DELETE FROM trade_user_money_log WHERE ref_id = 102 AND money_log_type = 2; UPDATE trade_user SET \
+      user_money_fen = 89000 WHERE user_id = 11"),
+    ("I05", "106", "order 106 holds 1999 fen of the balance instead of 2000",
+     "user", "UPDATE trade_user_money_log SET use_money_fen = -1999 WHERE ref_id = 106; UPDATE trade_user SET \
+      user_money_fen = 48001 WHERE user_id = 12"),
+    ("I05", "107", "order 107 holds 1 fen of the balance instead of 0",
+     "user", "INSERT INTO trade_user_money_log (ref_id, user_id, money_log_type, use_money_fen, create_ms) VALUES \
+      (107, 11, 1, -1, 1); UPDATE trade_user SET user_money_fen = 89999 WHERE user_id = 11"),
     ("I06", "", "12005 fen left the balances, orders hold 12000",
      "user", "UPDATE trade_user SET user_money_fen = 47995 WHERE user_id = 12"),
+    ("I06", "106", "10000 fen left the balances, orders hold 12000",
+     "user", "DELETE FROM trade_user_money_log WHERE ref_id = 106; UPDATE trade_user SET user_money_fen = 50000 \
+      WHERE user_id = 12"),
     ("I06", "106", "12000 fen left the balances, orders hold 10000",
      "order", "DELETE FROM trade_order WHERE order_id = 106"),
     // Coupons.
     ("I07", "21", "coupon 21 is used by [101], but held by []",
      "coupon", "DELETE FROM trade_coupon_hold WHERE order_id = 101"),
+    ("I07", "22", "coupon 22 is used by order 102, which is over",
+     "coupon", "UPDATE trade_coupon SET is_used = 1, order_id = 102, used_ms = 1 WHERE coupon_id = 22; UPDATE \
+      trade_coupon_hold SET state = 1 WHERE order_id = 102"),
     ("I07", "21", "coupon 21 is used by order 101, which is somebody else's",
      "coupon", "UPDATE trade_coupon SET user_id = 12 WHERE coupon_id = 21"),
     ("I07", "21", "coupon 21 is half used",
@@ -39,8 +94,22 @@ pub(super) const CORRUPTIONS: &[(&str, &str, &str, &str, &str)] = &[
      "order", "DELETE FROM trade_order WHERE order_id = 101"),
     ("I07", "21", "coupon 21 is used by order 101, which does not name it",
      "order", "UPDATE trade_order SET coupon_id = 22 WHERE order_id = 101"),
+    ("I07", "21", "coupon 21 is used by [101], but held by [101, 107]",
+     "coupon", "INSERT INTO trade_coupon_hold (order_id, coupon_id, state, create_ms, update_ms) VALUES (107, 21, 1, \
+      1, 1)"),
+    ("I07", "29", "coupon 29 does not exist, but is held by [107]",
+     "coupon", "INSERT INTO trade_coupon_hold (order_id, coupon_id, state, create_ms, update_ms) VALUES (107, 29, 1, \
+      1, 1)"),
+    ("I08", "101", "order 101 holds no coupon instead of coupon 21",
+     "coupon", "UPDATE trade_coupon SET is_used = 0, order_id = NULL, used_ms = NULL WHERE coupon_id = 21; UPDATE \
+      trade_coupon_hold SET state = 3 WHERE order_id = 101"),
+    ("I08", "101", "coupon 21 of order 101 is not spent on it",
+     "coupon", "UPDATE trade_coupon SET is_used = 0, order_id = NULL, used_ms = NULL WHERE coupon_id = 21"),
     ("I08", "101", "coupon 21 of order 101 is worth something else",
      "coupon", "UPDATE trade_coupon SET coupon_price_fen = 1999 WHERE coupon_id = 21"),
+    ("I08", "107", "order 107 holds coupon 22 instead of no coupon",
+     "coupon", "INSERT INTO trade_coupon_hold (order_id, coupon_id, state, create_ms, update_ms) VALUES (107, 22, 2, \
+      1, 1)"),
     ("I08", "102", "order 102 holds coupon 22 instead of no coupon",
      "coupon", "UPDATE trade_coupon_hold SET state = 1 WHERE order_id = 102"),
     // Orders by themselves.
@@ -52,17 +121,26 @@ pub(super) const CORRUPTIONS: &[(&str, &str, &str, &str, &str)] = &[
      "order", "UPDATE trade_order_item SET goods_number = 0 WHERE order_id = 106"),
     ("I09", "107", "order 107: a line is missing, or is about nothing",
      "order", "UPDATE trade_order_item SET goods_price_fen = -500 WHERE order_id = 107"),
+    ("I09", "107", "order 107: the total is not items and shipping",
+     "order", "UPDATE trade_order SET order_amount_fen = 1400, pay_amount_fen = 1400 WHERE order_id = 107"),
     ("I09", "107", "order 107: the amount due is not the total less coupon and balance",
      "order", "UPDATE trade_order SET pay_amount_fen = 1400 WHERE order_id = 107"),
     ("I09", "106", "order 106: an amount is below zero",
      "order", "UPDATE trade_order SET money_paid_fen = 2100, pay_amount_fen = -100 WHERE order_id = 106"),
     ("I09", "101", "order 101: a discount without a coupon",
      "order", "UPDATE trade_order SET coupon_id = NULL WHERE order_id = 101"),
+    ("I09", "995", "order 995 does not exist, but has lines",
+     "order", "INSERT INTO trade_order_item (order_id, goods_id, line_no, goods_number, goods_price_fen) VALUES \
+      (995, 1, 1, 1, 1)"),
     // Payments.
+    ("I10", "206", "order 105 keeps the payments [205, 206] instead of [205]",
+     "pay", "DELETE FROM trade_refund WHERE pay_id = 206; UPDATE trade_pay SET refund_fen = 0 WHERE pay_id = 206"),
     ("I10", "201", "order 101 keeps the payments [] instead of [201]",
      "pay", "UPDATE trade_pay SET refund_fen = 88000 WHERE pay_id = 201"),
     ("I10", "205", "order 105 keeps the payments [205] instead of []",
      "order", "UPDATE trade_order SET pay_status = 1, pay_id = NULL, pay_ms = NULL WHERE order_id = 105"),
+    ("I10", "204", "order 104 keeps the payments [204] instead of []",
+     "pay", "DELETE FROM trade_refund WHERE pay_id = 204; UPDATE trade_pay SET refund_fen = 0 WHERE pay_id = 204"),
     ("I10", "101", "order 101 keeps the payments [] instead of [201]",
      "pay", "DELETE FROM trade_pay WHERE pay_id = 201"),
     ("I11", "208", "payment 208 is for order 994, which does not exist",
@@ -77,6 +155,12 @@ pub(super) const CORRUPTIONS: &[(&str, &str, &str, &str, &str)] = &[
      "pay", "INSERT INTO trade_pay_order (order_id, state, create_ms, update_ms) VALUES (993, 1, 1, 1)"),
     ("I12", "201", "payment 201 is paid without a log",
      "pay", "DELETE FROM trade_pay_log WHERE pay_id = 201"),
+    ("I12", "299", "payment 299 does not exist, but has a log",
+     "pay", "INSERT INTO trade_pay_log (pay_id, order_id, pay_amount_fen, channel_trade_no, log_ms) VALUES (299, \
+      101, 1, 't', 1)"),
+    ("I12", "208", "payment 208 has a log, unpaid",
+     "pay", "INSERT INTO trade_pay_log (pay_id, order_id, pay_amount_fen, channel_trade_no, log_ms) VALUES (208, \
+      108, 1500, 't', 1)"),
     ("I12", "201", "payment 201 and its log differ",
      "pay", "UPDATE trade_pay_log SET pay_amount_fen = 87999 WHERE pay_id = 201"),
     ("I12", "201", "payment 201 and its log differ",
@@ -84,32 +168,75 @@ pub(super) const CORRUPTIONS: &[(&str, &str, &str, &str, &str)] = &[
     ("I12", "201", "payment 201 and its log differ",
      "pay", "UPDATE trade_pay SET channel_trade_no = 't999' WHERE pay_id = 201"),
     // Points.
+    ("I13", "201", "payment 201 earned 881 points instead of 880",
+     "user", "UPDATE trade_user_score_log SET score = 881 WHERE ref_id = 201; UPDATE trade_user SET user_score = \
+      981 WHERE user_id = 11"),
     ("I13", "201", "somebody else has the points of payment 201",
      "user", "UPDATE trade_user_score_log SET user_id = 12 WHERE ref_id = 201"),
+    ("I13", "204", "payment 204 earned 30 points instead of 0",
+     "user", "DELETE FROM trade_user_score_log WHERE ref_id = 204 AND log_type = 2; UPDATE trade_user SET \
+      user_score = 70 WHERE user_id = 12"),
+    ("I13", "298", "points moved for payment 298, which does not exist",
+     "user", "INSERT INTO trade_user_score_log (ref_id, user_id, log_type, score, create_ms) VALUES (298, 11, 1, \
+      0, 1)"),
+    ("I13", "297", "points moved for payment 297, which does not exist",
+     "user", "INSERT INTO trade_user_score_hold (pay_id, state, create_ms, update_ms) VALUES (297, 4, 1, 1)"),
+    ("I13", "205", "payment 205 earned its points twice",
+     "user", "INSERT INTO trade_user_score_log (ref_id, user_id, log_type, score, create_ms) VALUES (205, 11, 1, \
+      0, 1)"),
+    ("I13", "208", "payment 208 earned 15 points instead of 0",
+     "user", "INSERT INTO trade_user_score_log (ref_id, user_id, log_type, score, create_ms) VALUES (208, 11, 1, \
+      15, 1); UPDATE trade_user SET user_score = 995 WHERE user_id = 11"),
     ("I14", "11", "the score of user 11 has 981, its ledger says 980",
      "user", "UPDATE trade_user SET user_score = 981 WHERE user_id = 11"),
+    ("I14", "13", "the score of user 13 does not exist, but its ledger says 5",
+     "user", "INSERT INTO trade_user_score_log (ref_id, user_id, log_type, score, create_ms) VALUES (0, 13, 0, 5, \
+      1)"),
     // Refunds.
     ("I15", "204", "of the 3000 fen of payment 204 2999 fen are promised back, its refunds say 3000",
      "pay", "UPDATE trade_pay SET refund_fen = 2999 WHERE pay_id = 204"),
+    ("I15", "206", "of the 4000 fen of payment 206 4001 fen are promised back, its refunds say 4001",
+     "pay", "UPDATE trade_pay SET refund_fen = 4001 WHERE pay_id = 206; UPDATE trade_refund SET amount_fen = 4001 \
+      WHERE refund_id = 306"),
     ("I15", "304", "refund 304 was refused by the channel: account closed",
      "pay", "UPDATE trade_refund SET state = 2, remark = 'account closed' WHERE refund_id = 304"),
     ("I15", "304", "refund 304 is of payment 204, which is not paid or of another order",
      "pay", "UPDATE trade_refund SET order_id = 105 WHERE refund_id = 304"),
+    ("I15", "399", "refund 399 is of payment 208, which is not paid or of another order",
+     "pay", "INSERT INTO trade_refund (refund_id, pay_id, order_id, cause, cause_id, amount_fen, state, \
+      create_ms) VALUES (399, 208, 108, 1, 108, 1, 1, 1)"),
+    ("I15", "398", "refund 398 is of payment 296, which is not paid or of another order",
+     "pay", "INSERT INTO trade_refund (refund_id, pay_id, order_id, cause, cause_id, amount_fen, state, \
+      create_ms) VALUES (398, 296, 108, 1, 108, 1, 1, 1)"),
     ("I15", "204", "payment 204 owes a refund that is not open, or the other way round",
      "pay", "UPDATE trade_refund SET state = 0 WHERE refund_id = 304"),
     ("I15", "204", "payment 204 owes a refund that is not open, or the other way round",
      "pay", "UPDATE trade_pay SET owed = 8, due_ms = 1000000 WHERE pay_id = 204"),
     ("I15", "304", "refund 304 is done, the channel paid back 0 fen",
      "pay", "DELETE FROM sandbox_refund WHERE refund_id = 304"),
+    ("I15", "304", "the channel paid back 2999 fen as refund 304, not ours",
+     "pay", "UPDATE sandbox_refund SET amount_fen = 2999 WHERE refund_id = 304; UPDATE sandbox_trade SET \
+      refund_fen = 2999 WHERE pay_id = 204"),
+    ("I15", "397", "the channel paid back 5 fen as refund 397, not ours",
+     "pay", "INSERT INTO sandbox_refund (refund_id, pay_id, amount_fen, create_ms) VALUES (397, 201, 5, 1); \
+      UPDATE sandbox_trade SET refund_fen = 5 WHERE pay_id = 201"),
     ("I15", "201", "the channel paid back 0 fen of payment 201, its trade says 1",
      "pay", "UPDATE sandbox_trade SET refund_fen = 1 WHERE pay_id = 201"),
     // Messages.
     ("I16", "order_confirm:107", "message order_confirm:107 of the order service is overdue",
      "order", "UPDATE trade_mq_producer_temp SET create_ms = 939999"),
+    ("I16", "pay_success:201", "message pay_success:201 of the pay service is parked: too large",
+     "pay", "INSERT INTO trade_mq_producer_temp (id, group_name, msg_topic, msg_tag, msg_key, msg_body, \
+      msg_status, create_ms, remark) VALUES ('pay_success:201', 'pay', 'payTopic', 'pay_success', '201', \
+      '', 2, 1000000, 'too large')"),
     ("I17", "pay_success:201", "user_group of the user service could not handle pay_success:201: ",
      "user", "UPDATE trade_mq_consumer_log SET consumer_status = 2"),
     // Sagas that never ended.
-    // States of orders.
+    ("I18", "107", "order 107 is unconfirmed past its due time",
+     "order", "UPDATE trade_order SET order_status = 0, confirm_ms = NULL, due_ms = 939999 WHERE order_id = 107"),
+    ("I18", "107", "order 107 is unconfirmed and nobody will look at it",
+     "order", "UPDATE trade_order SET order_status = 0, confirm_ms = NULL, due_ms = NULL WHERE order_id = 107"),
+    // States.
     ("I19", "107", "order 107 breaks: a status that exists",
      "order", "UPDATE trade_order SET order_status = 5 WHERE order_id = 107"),
     ("I19", "107", "order 107 breaks: a status that exists",
@@ -157,7 +284,6 @@ pub(super) const CORRUPTIONS: &[(&str, &str, &str, &str, &str)] = &[
      "order", "UPDATE trade_order SET owed = 1, due_ms = 1000500 WHERE order_id = 107"),
     ("I19", "102", "order 102 breaks: owing nothing and over: not due",
      "order", "UPDATE trade_order SET due_ms = 1000500 WHERE order_id = 102"),
-    // States of payments.
     ("I19", "208", "payment 208 breaks: a status that exists",
      "pay", "UPDATE trade_pay SET is_paid = 3 WHERE pay_id = 208"),
     ("I19", "201", "payment 201 breaks: paid: if and only if at a moment",
@@ -188,13 +314,15 @@ pub(super) const CORRUPTIONS: &[(&str, &str, &str, &str, &str)] = &[
      "pay", "DELETE FROM trade_pay_order WHERE order_id = 108"),
     ("I19", "208", "payment 208 is open, the gate of order 108 is closed",
      "pay", "UPDATE trade_pay_order SET state = 2 WHERE order_id = 108"),
-    // States of holds.
     ("I19", "107", "stock of 107: a hold in state 3 does not go with its ledger",
      "goods", "UPDATE trade_goods_hold SET state = 3 WHERE order_id = 107"),
     ("I19", "107", "stock of 107: no hold does not go with its ledger",
      "goods", "DELETE FROM trade_goods_hold WHERE order_id = 107"),
     ("I19", "103", "stock of 103: a hold in state 1 does not go with its ledger",
      "goods", "UPDATE trade_goods_hold SET state = 1 WHERE order_id = 103"),
+    ("I19", "102", "stock of 102: a hold in state 3 does not go with its ledger",
+     "goods", "UPDATE trade_goods_number_log SET goods_number = 1 WHERE ref_id = 102 AND goods_id = 1 AND log_type \
+      = 2"),
     ("I19", "106", "balance of 106: a hold in state 4 does not go with its ledger",
      "user", "UPDATE trade_user_hold SET state = 4 WHERE order_id = 106"),
     ("I19", "204", "points of 204: a hold in state 1 does not go with its ledger",
