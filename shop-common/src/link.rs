@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use http::{HeaderValue, Method, StatusCode, header};
 use tokio::time::{Instant, timeout_at};
 use tonic::{Status, service::Routes, transport::Channel};
 use tower::{Layer, Service};
@@ -154,9 +155,12 @@ where
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
-        let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
-        let timeout = header("grpc-timeout").and_then(parse_timeout).unwrap_or(DEFAULT_TIMEOUT).min(MAX_TIMEOUT);
-        let trace = TraceParent::from_header(header("traceparent"));
+        if let Some(status) = not_grpc(&request) {
+            return Box::pin(async move { Ok(refusal(status)) });
+        }
+        let text_of = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+        let timeout = text_of("grpc-timeout").and_then(parse_timeout).unwrap_or(DEFAULT_TIMEOUT).min(MAX_TIMEOUT);
+        let trace = TraceParent::from_header(text_of("traceparent"));
         if timeout.is_zero() {
             return Box::pin(async { Ok(late().into_http()) });
         }
@@ -175,6 +179,25 @@ where
             })
         })
     }
+}
+
+/// How whoever does not speak gRPC is answered, before anything is read: a browser's form never places an order.
+fn not_grpc(request: &Request) -> Option<StatusCode> {
+    if request.method() != Method::POST {
+        return Some(StatusCode::METHOD_NOT_ALLOWED);
+    }
+    let kind = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let spoken = matches!(kind, Some(b"application/grpc" | b"application/grpc+proto"));
+    (!spoken).then_some(StatusCode::UNSUPPORTED_MEDIA_TYPE)
+}
+
+fn refusal(status: StatusCode) -> Response {
+    let mut response = Response::new(tonic::body::Body::empty());
+    *response.status_mut() = status;
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+    }
+    response
 }
 
 fn late() -> Status {

@@ -49,9 +49,8 @@ pub async fn migrate(db: &Db, files: &[SqlFile]) -> Result<()> {
 /// negative limit; so this one is taken around it, by the connection that migrates.
 async fn one_at_a_time(migrator: &Migrator, pool: &MySqlPool) -> Result<(), MigrateError> {
     let mut connection = pool.acquire().await?;
-    let locked: Option<i64> = sqlx::query_scalar("SELECT GET_LOCK(CONCAT('shop.', MD5(DATABASE())), 60)")
-        .fetch_one(&mut *connection)
-        .await?;
+    let locked: Option<i64> =
+        sqlx::query_scalar("SELECT GET_LOCK(CONCAT('shop.', MD5(DATABASE())), 60)").fetch_one(&mut *connection).await?;
     if locked != Some(1) {
         return Err(sqlx::Error::Protocol("another instance migrates".to_owned()).into());
     }

@@ -189,8 +189,12 @@ mod tests {
 
         #[test]
         fn no_text_panics(text in "\\PC*") {
-            let _ = Fen::parse_strict(&text);
-            let _ = Fen::parse_lenient(&text);
+            if let Ok(fen) = Fen::parse_strict(&text) {
+                prop_assert_eq!(fen.to_string(), text.as_str());
+            }
+            if let Ok(fen) = Fen::parse_lenient(&text) {
+                prop_assert!(!fen.is_negative());
+            }
         }
     }
 }

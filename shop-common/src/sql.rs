@@ -103,7 +103,9 @@ impl Update {
         }
         match backend {
             // In this order, whatever the statistics say: a scan of the table would lock the rows of other writers.
-            DatabaseBackend::MySql => format!("UPDATE ({derived}) AS v STRAIGHT_JOIN {table} AS t ON {guard} SET {set}"),
+            DatabaseBackend::MySql => {
+                format!("UPDATE ({derived}) AS v STRAIGHT_JOIN {table} AS t ON {guard} SET {set}")
+            }
             _ => format!("UPDATE {table} AS t SET {set} FROM ({derived}) AS v WHERE {guard}"),
         }
     }

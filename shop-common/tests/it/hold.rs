@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sea_orm::ConnectionTrait;
 use shop_common::{
     db::{Db, Failure, Result, Tx},
     hold::{Before, HoldTable, State, Undone},
@@ -69,6 +70,24 @@ async fn a_hold_that_moved_meanwhile_rolls_back() {
         let stale = stale.await;
         assert!(matches!(stale, Err(Failure::Rollback(_))), "{}: {stale:?}", test.name);
         assert_eq!(dump(&test.db).await, before);
+    }
+}
+
+#[tokio::test]
+async fn a_hold_that_is_decided_on_is_locked() {
+    // SQLite has one writer.
+    for test in databases(&[FILE]).await.into_iter().filter(|test| test.name == "mariadb") {
+        take(&test.db, 1, 77).await.unwrap();
+        let meanwhile = test.db.write_tx(async |tx| {
+            HOLDS.load(tx, vec![1]).await?;
+            let other = test.db.write_tx(async |other| {
+                other.execute_unprepared("SET SESSION innodb_lock_wait_timeout = 1").await?;
+                HOLDS.load(other, vec![1]).await
+            });
+            Ok(other.await)
+        });
+        let other = meanwhile.await.unwrap();
+        assert!(matches!(&other, Err(Failure::Rollback(why)) if why.contains("Lock wait")), "{other:?}");
     }
 }
 
