@@ -75,6 +75,16 @@ impl Default for Limits {
     }
 }
 
+/// A [`Batcher`] whose batches are the local transaction `$body`, on the database and clock of `$deps`.
+#[macro_export]
+macro_rules! transactions {
+    ($deps:expr, $limits:expr, $body:path) => {
+        $crate::batch::Batcher::of_transactions($deps.db.clone(), $deps.clock.clone(), $limits, |tx, commands, now| {
+            Box::pin($body(tx, commands, now))
+        })
+    };
+}
+
 struct Job<C, O> {
     command: C,
     deadline: Option<Instant>,

@@ -8,6 +8,7 @@ use shop_proto::{
 };
 
 use crate::{
+    batch::{Batcher, Command},
     error::{Result, ShopError},
     id::OrderId,
     link::{Link, call},
@@ -15,11 +16,27 @@ use crate::{
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Undoes, by the command that `undo` makes of an order, what the orders among `events` hold that their owner calls
+/// cancelled. Repeats change nothing.
+///
+/// # Errors
+/// The order service cannot be asked, or an undo is not known to be done.
+pub async fn undo<C: Command, O: Send + 'static>(
+    events: Vec<OrderCancelled>,
+    orders: Link,
+    batcher: &Batcher<C, O>,
+    undo: impl Fn(OrderId) -> C,
+) -> Result<()> {
+    let cancelled = confirmed_by_owner(orders, &events).await?;
+    let commands = cancelled.into_iter().map(|order_id| (undo(order_id), None));
+    batcher.run_all(commands).await.into_iter().try_for_each(|outcome| outcome.map(drop).map_err(ShopError::from))
+}
+
 /// The orders among `events` that the order service calls cancelled, invalid or refunded.
 ///
 /// # Errors
 /// The order service cannot be asked: nothing may be undone.
-pub async fn confirmed_by_owner(orders: Link, events: &[OrderCancelled]) -> Result<Vec<OrderId>> {
+async fn confirmed_by_owner(orders: Link, events: &[OrderCancelled]) -> Result<Vec<OrderId>> {
     let order_ids = events.iter().map(|event| event.order_id).collect();
     let mut client = OrderStateServiceClient::new(orders);
     let answer = client.get_states(call(GetStatesRequest { order_ids }, TIMEOUT)).await;

@@ -18,6 +18,7 @@ use shop_common::{
     link::Link,
     migrate::{MESSAGES, SqlFile},
     service::{Deps, INTERNAL_MESSAGE_BYTES, PUBLIC_MESSAGE_BYTES},
+    transactions,
 };
 use shop_proto::{
     coupon::v1::{coupon_service_server::CouponServiceServer, redemption_service_server::RedemptionServiceServer},
@@ -48,13 +49,8 @@ pub struct Coupon {
 impl Coupon {
     /// Starts its batchers; nothing is served or heard yet.
     pub fn new(config: &Config, deps: Deps) -> Self {
-        let (db, clock) = (&deps.db, &deps.clock);
-        let redeem = Batcher::of_transactions(db.clone(), clock.clone(), config.batch, |tx, commands, now| {
-            Box::pin(redeem_coupon(tx, commands, now))
-        });
-        let reinstate = Batcher::of_transactions(db.clone(), clock.clone(), config.batch, |tx, commands, now| {
-            Box::pin(reinstate_coupon(tx, commands, now))
-        });
+        let redeem = transactions!(deps, config.batch, redeem_coupon);
+        let reinstate = transactions!(deps, config.batch, reinstate_coupon);
         Self { deps, redeem, reinstate }
     }
 

@@ -17,6 +17,7 @@ use shop_common::{
     link::Link,
     migrate::{MESSAGES, SqlFile},
     service::{Deps, INTERNAL_MESSAGE_BYTES, PUBLIC_MESSAGE_BYTES},
+    transactions,
 };
 use shop_proto::{
     goods::v1::{goods_service_server::GoodsServiceServer, stock_service_server::StockServiceServer},
@@ -47,13 +48,8 @@ pub struct Goods {
 impl Goods {
     /// Starts its batchers; nothing is served or heard yet.
     pub fn new(config: &Config, deps: Deps) -> Self {
-        let (db, clock) = (&deps.db, &deps.clock);
-        let reserve = Batcher::of_transactions(db.clone(), clock.clone(), config.batch, |tx, commands, now| {
-            Box::pin(reserve_stock(tx, commands, now))
-        });
-        let release = Batcher::of_transactions(db.clone(), clock.clone(), config.batch, |tx, commands, now| {
-            Box::pin(release_stock(tx, commands, now))
-        });
+        let reserve = transactions!(deps, config.batch, reserve_stock);
+        let release = transactions!(deps, config.batch, release_stock);
         Self { deps, reserve, release }
     }
 

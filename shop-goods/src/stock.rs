@@ -70,7 +70,8 @@ impl Stock {
             Before::Free => {}
         }
         for (position, line) in lines.iter().enumerate() {
-            if let Err(refusal) = self.check(line) {
+            let is_repeated = lines.iter().take(position).any(|earlier| earlier.goods_id == line.goods_id);
+            if let Err(refusal) = self.check(line, is_repeated) {
                 return Done::Refused(at_line(refusal, position));
             }
         }
@@ -93,7 +94,10 @@ impl Stock {
         undone
     }
 
-    fn check(&self, line: &Line) -> Result<(), ShopError> {
+    fn check(&self, line: &Line, is_repeated: bool) -> Result<(), ShopError> {
+        if is_repeated {
+            return Err(ShopError::invalid("goods_id", "each goods_id once"));
+        }
         if !(1..=QUANTITY_MAX).contains(&line.quantity) {
             return Err(ShopError::invalid("quantity", "a quantity is between 1 and 9999"));
         }
@@ -167,6 +171,13 @@ mod tests {
         let done = stock.reserve(OrderId::new(1), &[line(2), unknown]);
         let Done::Refused(refusal) = done else { panic!("{done:?}") };
         assert_eq!((refusal.code, refusal.field.as_deref()), (ShopCode::GoodsNotFound, Some("items[1].goods_id")));
+        assert_eq!((stock.shelves[&GOODS].on_hand, stock.movements.len()), (5, 0));
+    }
+
+    #[test]
+    fn two_lines_of_the_same_goods_are_refused() {
+        let mut stock = stock(5);
+        assert_eq!(code(&stock.reserve(OrderId::new(1), &[line(3), line(3)])), Some(ShopCode::ParameterInvalid));
         assert_eq!((stock.shelves[&GOODS].on_hand, stock.movements.len()), (5, 0));
     }
 

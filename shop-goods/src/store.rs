@@ -102,3 +102,36 @@ pub(crate) async fn page(db: &impl ConnectionTrait, after: i64, limit: u64) -> R
     let page = goods::Entity::find().filter(goods::Column::GoodsId.gt(after)).order_by_asc(goods::Column::GoodsId);
     Ok(page.limit(limit).all(db).await?)
 }
+
+#[cfg(test)]
+mod tests {
+    use shop_common::db::Failure;
+    use shop_testkit::{
+        databases, dump,
+        participant::{NOW, execute},
+    };
+
+    use super::*;
+
+    /// Goods 1 have 3 units on the shelf.
+    const ROWS: &str =
+        "INSERT INTO trade_goods (goods_id, goods_name, goods_number, goods_price_fen, goods_desc, add_ms)
+        VALUES (1, 'g', 3, 100, '', 0)";
+
+    #[tokio::test]
+    async fn what_was_decided_on_stale_rows_is_not_written() {
+        let stale = |goods_id| Stock {
+            shelves: [(GoodsId::new(goods_id), Shelf { loaded: 9, on_hand: 5 })].into(),
+            ..Stock::default()
+        };
+        for test in databases(&crate::SCHEMA).await {
+            execute(&test.db, ROWS).await;
+            let before = dump(&test.db).await;
+            for view in [stale(1), stale(2)] {
+                let saved = test.db.write_tx(async |tx| save(tx, &view, NOW).await).await;
+                assert!(matches!(saved, Err(Failure::Rollback(_))), "{}: {view:?} {saved:?}", test.name);
+                assert_eq!(dump(&test.db).await, before, "{}", test.name);
+            }
+        }
+    }
+}

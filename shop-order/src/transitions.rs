@@ -7,6 +7,7 @@ use shop_common::{
     outbox::Relay,
     service::Deps,
     trace::TraceParent,
+    transactions,
 };
 use tokio::time::Instant;
 
@@ -32,23 +33,15 @@ pub(crate) struct Transitions {
     pub(crate) changes: Changes,
 }
 
-macro_rules! batcher {
-    ($deps:expr, $limits:expr, $body:path) => {
-        Batcher::of_transactions($deps.db.clone(), $deps.clock.clone(), $limits, |tx, commands, now| {
-            Box::pin($body(tx, commands, now))
-        })
-    };
-}
-
 impl Transitions {
     pub(crate) fn new(deps: &Deps, limits: Limits, relay: Relay) -> Self {
         Self {
-            create: batcher!(deps, limits, create_order),
-            confirm: batcher!(deps, limits, confirm_order),
-            cancel: batcher!(deps, limits, cancel_order),
-            begin: batcher!(deps, limits, begin_payment),
-            mark: batcher!(deps, limits, mark_paid),
-            settle: batcher!(deps, limits, settle_owed),
+            create: transactions!(deps, limits, create_order),
+            confirm: transactions!(deps, limits, confirm_order),
+            cancel: transactions!(deps, limits, cancel_order),
+            begin: transactions!(deps, limits, begin_payment),
+            mark: transactions!(deps, limits, mark_paid),
+            settle: transactions!(deps, limits, settle_owed),
             relay,
             changes: Changes::default(),
         }

@@ -2,15 +2,6 @@
 //!
 //! A callback is one local transaction; everything that follows from it is owed by the payment's row until it is done.
 
-/// A batcher whose batches are the local transaction `$body`.
-macro_rules! batcher {
-    ($deps:ident, $limits:ident, $body:ident) => {
-        Batcher::of_transactions($deps.db.clone(), $deps.clock.clone(), $limits, |tx, commands, now| {
-            Box::pin($body(tx, commands, now))
-        })
-    };
-}
-
 mod begin;
 pub mod channel;
 mod config;
@@ -37,6 +28,7 @@ use shop_common::{
     migrate::{MESSAGES, SqlFile},
     outbox::Relay,
     service::{Deps, INTERNAL_MESSAGE_BYTES, PUBLIC_MESSAGE_BYTES},
+    transactions,
 };
 use shop_proto::{
     pay::v1::{pay_service_server::PayServiceServer, payment_state_service_server::PaymentStateServiceServer},
@@ -115,7 +107,7 @@ impl Pay {
         let own = sandbox.iter().map(|sandbox| -> Arc<dyn PaymentChannel> { Arc::new(sandbox.clone()) });
         let channels = Channels::new(own.chain(more).collect())?;
         let settling = Settling {
-            batcher: batcher!(deps, limits, settle_payment),
+            batcher: transactions!(deps, limits, settle_payment),
             relay: Relay::new(db.clone(), Arc::clone(&deps.bus), config.relay),
         };
         let public = grpc::pay::Pay {
@@ -124,7 +116,7 @@ impl Pay {
             ids: Arc::clone(&ids),
             channels: channels.clone(),
             begin: begin_payments(orders.clone(), limits),
-            create: batcher!(deps, limits, create_payment),
+            create: transactions!(deps, limits, create_payment),
             settling: settling.clone(),
             refused: Arc::new(Refused::default()),
         };
@@ -135,11 +127,11 @@ impl Pay {
             orders: orders.clone(),
             points,
             settling,
-            start_refund: batcher!(deps, limits, start_refund),
-            answer_refund: batcher!(deps, limits, answer_refund),
-            clear: batcher!(deps, limits, clear_owed),
+            start_refund: transactions!(deps, limits, start_refund),
+            answer_refund: transactions!(deps, limits, answer_refund),
+            clear: transactions!(deps, limits, clear_owed),
         };
-        let close = batcher!(deps, limits, close_payments);
+        let close = transactions!(deps, limits, close_payments);
         Ok(Self { deps, orders, close, public, sweeper: Arc::new(sweeper), sandbox, wake })
     }
 

@@ -1,5 +1,6 @@
 //! Debiting one fen, durable (SQLite FULL, MariaDB flush at commit): one command per transaction against batches, 100
 //! users against one, 64 callers in a closed loop on the same cores.
+#![expect(clippy::expect_used, reason = "a benchmark ends where something is wrong")]
 
 use std::{
     sync::atomic::{AtomicI64, Ordering},

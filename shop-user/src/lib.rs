@@ -18,6 +18,7 @@ use shop_common::{
     link::Link,
     migrate::{MESSAGES, SqlFile},
     service::{Deps, INTERNAL_MESSAGE_BYTES, PUBLIC_MESSAGE_BYTES},
+    transactions,
 };
 use shop_proto::{
     topic::{ORDER_CANCEL, PAY_SUCCESS},
@@ -56,19 +57,10 @@ pub struct User {
 impl User {
     /// Starts its batchers; nothing is served or heard yet.
     pub fn new(config: &Config, deps: Deps) -> Self {
-        let (db, clock) = (&deps.db, &deps.clock);
-        let debit = Batcher::of_transactions(db.clone(), clock.clone(), config.batch, |tx, commands, now| {
-            Box::pin(debit_balance(tx, commands, now))
-        });
-        let refund = Batcher::of_transactions(db.clone(), clock.clone(), config.batch, |tx, commands, now| {
-            Box::pin(refund_balance(tx, commands, now))
-        });
-        let award = Batcher::of_transactions(db.clone(), clock.clone(), config.batch, |tx, commands, now| {
-            Box::pin(award_points(tx, commands, now))
-        });
-        let reverse = Batcher::of_transactions(db.clone(), clock.clone(), config.batch, |tx, commands, now| {
-            Box::pin(reverse_points(tx, commands, now))
-        });
+        let debit = transactions!(deps, config.batch, debit_balance);
+        let refund = transactions!(deps, config.batch, refund_balance);
+        let award = transactions!(deps, config.batch, award_points);
+        let reverse = transactions!(deps, config.batch, reverse_points);
         Self { deps, debit, refund, award, reverse }
     }
 

@@ -12,7 +12,5 @@ pub(crate) async fn on_order_cancelled(
     orders: Link,
     reinstate: Batcher<ReinstateCoupon, Undone>,
 ) -> Result<(), ShopError> {
-    let cancelled = cancelled::confirmed_by_owner(orders, &events).await?;
-    let commands = cancelled.into_iter().map(|order_id| (ReinstateCoupon { order_id }, None));
-    reinstate.run_all(commands).await.into_iter().try_for_each(|outcome| outcome.map(|_| ()).map_err(ShopError::from))
+    cancelled::undo(events, orders, &reinstate, |order_id| ReinstateCoupon { order_id }).await
 }

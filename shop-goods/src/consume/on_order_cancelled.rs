@@ -11,7 +11,5 @@ pub(crate) async fn on_order_cancelled(
     orders: Link,
     release: Batcher<ReleaseStock, Undone>,
 ) -> Result<(), ShopError> {
-    let cancelled = cancelled::confirmed_by_owner(orders, &events).await?;
-    let commands = cancelled.into_iter().map(|order_id| (ReleaseStock { order_id }, None));
-    release.run_all(commands).await.into_iter().try_for_each(|outcome| outcome.map(|_| ()).map_err(ShopError::from))
+    cancelled::undo(events, orders, &release, |order_id| ReleaseStock { order_id }).await
 }

@@ -77,18 +77,29 @@ fn lines(items: &[ConfirmItem]) -> Result<Vec<WantedLine>> {
         return Err(ShopError::invalid("items", "at most 50 lines"));
     }
     let (mut seen, mut lines) = (BTreeSet::new(), Vec::with_capacity(items.len()));
-    for item in items {
-        let goods_id = GoodsId::parse(item.goods_id, "items.goods_id")?;
-        if !seen.insert(goods_id) {
-            return Err(ShopError::invalid("items.goods_id", "each goods_id once"));
+    for (position, item) in items.iter().enumerate() {
+        let line = line(item).map_err(|error| at_line(position, error))?;
+        if !seen.insert(line.goods_id) {
+            return Err(at_line(position, ShopError::invalid("goods_id", "each goods_id once")));
         }
-        if !(1..=QUANTITY_MAX).contains(&item.quantity) {
-            return Err(ShopError::invalid("items.quantity", "a quantity is between 1 and 9999"));
-        }
-        let expected_price = optional(item.expected_price_fen, ShopCode::ParameterInvalid, "items.expected_price_fen")?;
-        lines.push(WantedLine { goods_id, quantity: item.quantity, expected_price });
+        lines.push(line);
     }
     Ok(lines)
+}
+
+fn line(item: &ConfirmItem) -> Result<WantedLine> {
+    let goods_id = GoodsId::parse(item.goods_id, "goods_id")?;
+    if !(1..=QUANTITY_MAX).contains(&item.quantity) {
+        return Err(ShopError::invalid("quantity", "a quantity is between 1 and 9999"));
+    }
+    let expected_price = optional(item.expected_price_fen, ShopCode::ParameterInvalid, "expected_price_fen")?;
+    Ok(WantedLine { goods_id, quantity: item.quantity, expected_price })
+}
+
+/// The field of a line as a field of the request.
+fn at_line(position: usize, error: ShopError) -> ShopError {
+    let field = error.field.map(|field| format!("items[{position}].{field}").into());
+    ShopError { field, ..error }
 }
 
 fn amount(fen: i64, code: ShopCode, field: &'static str) -> Result<Fen> {

@@ -46,11 +46,17 @@ impl Saga {
     ///
     /// It runs to its end whether or not its caller is still there (traps 16, 21).
     pub(crate) async fn confirm_order(&self, wanted: Wanted, patience: Instant) -> Result<Stored> {
-        let known = store::by_request(self.db.read(), wanted.user_id, &wanted.request_id).await?;
-        if let Some(known) = known {
+        if let Some(known) = self.known(&wanted).await? {
             return self.repeat(known, &wanted, patience).await;
         }
-        let priced = self.price(&wanted).await?;
+        let priced = match self.price(&wanted).await {
+            Ok(priced) => priced,
+            // What is not left may have been taken by this very request, sent twice at once.
+            Err(refusal) => match self.known(&wanted).await? {
+                Some(known) => return self.repeat(known, &wanted, patience).await,
+                None => return Err(refusal),
+            },
+        };
         let until = Instant::now() + self.config.saga_deadline();
         let order = match self.create(&wanted, priced, until).await? {
             Created::Created(order) => order,
@@ -97,13 +103,23 @@ impl Saga {
     }
 
     async fn answer_of_row(&self, order_id: OrderId) -> Result<Stored> {
-        let row = store::by_ids(self.db.read(), vec![order_id.get()]).await?.pop();
-        let order = row.ok_or(ShopCode::Unknown)?;
+        let order = self.stored(order_id).await?;
         match order.repeat() {
             Repeat::Confirmed => Ok(order),
             Repeat::Refused(refusal) => Err(refusal),
             Repeat::Running => Err(ShopCode::Unknown.into()),
         }
+    }
+
+    async fn known(&self, wanted: &Wanted) -> Result<Option<Stored>> {
+        Ok(store::by_request(self.db.read(), wanted.user_id, &wanted.request_id).await?)
+    }
+
+    /// An order that was stored: if it cannot be read, it is *unknown* what became of it, and never *nothing was done*.
+    async fn stored(&self, order_id: OrderId) -> Result<Stored> {
+        let read = store::by_ids(self.db.read(), vec![order_id.get()]).await;
+        let read = read.inspect_err(|failure| tracing::error!(order.id = %order_id, %failure, "order cannot be read"));
+        Ok(read.ok().and_then(|mut orders| orders.pop()).ok_or(ShopCode::Unknown)?)
     }
 
     /// The answer to a request that was seen before (contract §1).
@@ -113,8 +129,7 @@ impl Saga {
         }
         let mut waiter = self.transitions.changes.wait_for(known.id());
         loop {
-            let row = store::by_ids(self.db.read(), vec![known.row.order_id]).await?.pop();
-            known = row.ok_or(ShopCode::Unknown)?;
+            known = self.stored(known.id()).await?;
             match known.repeat() {
                 Repeat::Confirmed => return Ok(known),
                 Repeat::Refused(refusal) => return Err(refusal),

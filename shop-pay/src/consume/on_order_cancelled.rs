@@ -15,9 +15,7 @@ pub(crate) async fn on_order_cancelled(
     close: Batcher<ClosePayments, Done>,
     wake: Arc<Notify>,
 ) -> Result<(), ShopError> {
-    let cancelled = cancelled::confirmed_by_owner(orders, &events).await?;
-    let commands = cancelled.into_iter().map(|order_id| (ClosePayments { order_id }, None));
-    let closed = close.run_all(commands).await;
+    let closed = cancelled::undo(events, orders, &close, |order_id| ClosePayments { order_id }).await;
     wake.notify_one();
-    closed.into_iter().try_for_each(|outcome| outcome.map(|_| ()).map_err(ShopError::from))
+    closed
 }

@@ -84,14 +84,8 @@ impl Pay {
             return Err(ShopError::invalid("amount_fen", "an amount is greater than zero"));
         }
         let channel = self.channels.wanted(&request.channel)?;
-        allowed(
-            self.begin
-                .run(
-                    BeginPayment { order_id, user_id, amount, deadline, trace: TraceParent::current() },
-                    Some(deadline),
-                )
-                .await?,
-        )?;
+        let command = BeginPayment { order_id, user_id, amount, deadline, trace: TraceParent::current() };
+        allowed(self.begin.run(command, Some(deadline)).await?)?;
         let pay_id = PayId::new(self.ids.next().await?);
         let pay_url = channel.pay_url(pay_id);
         let new = NewPayment { pay_id, order_id, user_id, channel: channel.name().to_owned(), amount, pay_url };

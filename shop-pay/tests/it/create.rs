@@ -85,11 +85,12 @@ async fn creating_and_closing_at_once_never_leave_an_open_payment() {
         let race = |order_id| {
             let (world, second) = (&world, &second);
             async move {
-                let (first, other, _) = futures::join!(
+                let (first, other, closed) = futures::join!(
                     create(&world.link, request(order_id, "")),
                     create(second, request(order_id, FLAKY)),
                     world.close(order_id)
                 );
+                assert_eq!(closed, Kind::Done, "{}", world.name());
                 for refused in [first, other].into_iter().filter_map(Result::err) {
                     assert_eq!(refused.code, ShopCode::OrderNotPayable);
                 }

@@ -11,7 +11,5 @@ pub(crate) async fn on_order_cancelled(
     orders: Link,
     refund: Batcher<RefundBalance, Undone>,
 ) -> Result<(), ShopError> {
-    let cancelled = cancelled::confirmed_by_owner(orders, &events).await?;
-    let commands = cancelled.into_iter().map(|order_id| (RefundBalance { order_id }, None));
-    refund.run_all(commands).await.into_iter().try_for_each(|outcome| outcome.map(|_| ()).map_err(ShopError::from))
+    cancelled::undo(events, orders, &refund, |order_id| RefundBalance { order_id }).await
 }
