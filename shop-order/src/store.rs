@@ -194,3 +194,6 @@ async fn with_items(db: &impl ConnectionTrait, rows: Vec<order::Model>) -> Resul
     });
     Ok(stored.collect())
 }
+
+#[cfg(test)]
+mod tests;

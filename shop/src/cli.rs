@@ -1,10 +1,11 @@
 //! What the binary can be told (contract §3).
 
-use std::{error::Error, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+use std::{error::Error, io, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use shop_common::{telemetry, time::Clock};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     assemble::{open_all, open_all_to_look},
@@ -151,8 +152,9 @@ async fn up(config: &Config) -> Result<(), Box<dyn Error + Send + Sync>> {
     for open in exposure::announce(config) {
         tracing::info!(open, "every listener is loopback");
     }
+    let stop = Stop::listen()?;
     println!("shop up: gRPC {} | REST {} | data {}", shop.grpc, shown(&shop.web), config.data_dir.display());
-    stop_asked().await?;
+    stop.asked().await;
     tracing::info!("draining");
     shop.stop().await;
     println!("shop down");
@@ -162,8 +164,9 @@ async fn up(config: &Config) -> Result<(), Box<dyn Error + Send + Sync>> {
 async fn role(role: Role, config: &Config) -> Result<(), Box<dyn Error + Send + Sync>> {
     telemetry::init(&config.log.filter);
     let running = role.start(config).await?;
+    let stop = Stop::listen()?;
     println!("{role:?} up: public gRPC {} | internal gRPC {}", running.public, running.internal);
-    stop_asked().await?;
+    stop.asked().await;
     running.stop().await;
     Ok(())
 }
@@ -171,8 +174,9 @@ async fn role(role: Role, config: &Config) -> Result<(), Box<dyn Error + Send + 
 async fn web(config: &Config) -> Result<(), Box<dyn Error + Send + Sync>> {
     telemetry::init(&config.log.filter);
     let web = Web::start(config, Some(recorder()?)).await?;
+    let stop = Stop::listen()?;
     println!("Web up: REST {}", shown(&web.addresses));
-    stop_asked().await?;
+    stop.asked().await;
     web.stop().await;
     Ok(())
 }
@@ -194,12 +198,22 @@ fn recorder() -> Result<PrometheusHandle, Box<dyn Error + Send + Sync>> {
     Ok(recorder)
 }
 
-/// ^C or SIGTERM.
-async fn stop_asked() -> std::io::Result<()> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted,
-        _ = terminate.recv() => Ok(()),
+/// ^C and SIGTERM, heard from when this is made: whoever reads that the shop is up may stop it at once.
+struct Stop {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Stop {
+    fn listen() -> io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn asked(mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
     }
 }
 

@@ -218,6 +218,19 @@ fn the_first_answer_of_a_refund_stays() {
 }
 
 #[test]
+fn the_refund_stays_owed_until_every_one_is_answered() {
+    let mut view = one_open();
+    view.settle(&success(1, "n"), NOW).unwrap();
+    view.start_refund(RefundId::new(5), PayId::new(1), Cause::PaidByOther, NOW);
+    let other = Refund { refund_id: RefundId::new(6), ..view.refunds[&RefundId::new(5)].clone() };
+    view.refunds.insert(other.refund_id, other);
+    view.answer_refund(RefundId::new(6), &Answer::Done);
+    assert!(view.rows[&PayId::new(1)].owed.has(Owed::REFUND));
+    view.answer_refund(RefundId::new(5), &Answer::Refused("gone".into()));
+    assert!(!view.rows[&PayId::new(1)].owed.has(Owed::REFUND));
+}
+
+#[test]
 fn a_slow_answer_clears_nothing_but_what_it_answers() {
     let mut view = one_open();
     view.settle(&success(1, "n"), NOW).unwrap();

@@ -4,12 +4,15 @@ use futures::future::join_all;
 use shop_common::code::ShopCode;
 use shop_proto::{
     common::v1::do_outcome::Kind,
-    pay::v1::{CreatePaymentRequest, GetPaymentRequest, GetStatesRequest, PaymentStatus},
+    pay::v1::{
+        ClosePaymentsCommand, ClosePaymentsRequest, CreatePaymentRequest, GetPaymentRequest, GetStatesRequest,
+        PaymentStatus,
+    },
 };
 
 use crate::{
     fakes::{DUE, FLAKY, USER},
-    world::{code, code_of, create, link, request, worlds},
+    world::{World, code, code_of, create, link, request, worlds},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -78,6 +81,16 @@ async fn a_closed_order_takes_no_payment() {
     }
 }
 
+/// Closes the order; a deadlock with the other instance makes the outcome unknown, so it asks again like its callers.
+async fn closed(world: &World, order_id: i64) -> bool {
+    for _ in 0..20 {
+        if matches!(world.close(order_id).await, Kind::Done | Kind::Already) {
+            return true;
+        }
+    }
+    false
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn creating_and_closing_at_once_never_leave_an_open_payment() {
     for world in worlds().await {
@@ -88,11 +101,11 @@ async fn creating_and_closing_at_once_never_leave_an_open_payment() {
                 let (first, other, closed) = futures::join!(
                     create(&world.link, request(order_id, "")),
                     create(second, request(order_id, FLAKY)),
-                    world.close(order_id)
+                    closed(world, order_id)
                 );
-                assert_eq!(closed, Kind::Done, "{}", world.name());
+                assert!(closed, "{}", world.name());
                 for refused in [first, other].into_iter().filter_map(Result::err) {
-                    assert_eq!(refused.code, ShopCode::OrderNotPayable);
+                    assert!(matches!(refused.code, ShopCode::OrderNotPayable | ShopCode::Unknown), "{refused}");
                 }
             }
         };
@@ -140,5 +153,9 @@ async fn states_come_in_the_order_of_the_ids() {
         assert_eq!((states[0].user_id, states[0].amount_fen, states[0].channel.as_str()), (USER, DUE, "sandbox"));
         let too_many = world.states().get_states(GetStatesRequest { pay_ids: vec![1; 1001] }).await;
         assert_eq!(code_of(too_many), ShopCode::ParameterInvalid);
+        let commands = vec![ClosePaymentsCommand { context: None, order_id: 1 }; 1001];
+        let too_many = world.states().close_payments(ClosePaymentsRequest { commands }).await;
+        assert_eq!(code_of(too_many), ShopCode::ParameterInvalid);
+        assert_eq!(world.number("SELECT COUNT(*) AS n FROM trade_pay WHERE open_key IS NOT NULL").await, 2);
     }
 }

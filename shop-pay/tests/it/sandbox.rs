@@ -10,11 +10,15 @@ use std::{
 
 use shop_common::{
     code::ShopCode,
+    config::Secret,
     due::Sweep,
     id::PayId,
     mq::{Bus, Outgoing},
 };
-use shop_pay::channel::sandbox::{Deliver, GAPS, Resend};
+use shop_pay::{
+    BadConfig, DEMO_KEY, DEMO_KID, SandboxConfig,
+    channel::sandbox::{Deliver, GAPS, Resend},
+};
 use shop_proto::pay::v1::{HintPaidRequest, HintPaidResponse, PaymentStatus, callback_payment_response::Outcome};
 use shop_testkit::eventually;
 
@@ -164,5 +168,52 @@ async fn the_cancel_topic_closes_what_the_order_service_calls_cancelled() {
         world.bus.deliver_all().await;
         assert_eq!(world.number("SELECT COUNT(*) AS n FROM trade_pay WHERE open_key IS NOT NULL").await, 1);
         assert_eq!(world.owed(&live).await, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_configuration_that_cannot_work_does_not_start() {
+    for world in worlds().await {
+        let flaky = || world.flaky.clone();
+        for length in [0, 65] {
+            let refused = world.refused(|sandbox| sandbox.merchant_id = "m".repeat(length), flaky());
+            assert_eq!(refused, BadConfig::Merchant);
+        }
+        let refused = world.refused(|sandbox| sandbox.pay_url_prefix = "/".repeat(201), flaky());
+        assert_eq!(refused, BadConfig::PayUrlPrefix);
+        assert_eq!(world.refused(|sandbox| sandbox.kid = "newer".into(), flaky()), BadConfig::Kid("newer".into()));
+        let twice = world.refused(|_| (), Arc::new(world.pay.sandbox().unwrap()));
+        assert_eq!(twice, BadConfig::ChannelTwice("sandbox".into()));
+    }
+}
+
+#[test]
+fn the_demo_key_is_told_from_others() {
+    let demo = |enabled, key: &str| SandboxConfig {
+        enabled,
+        merchant_id: "m".into(),
+        kid: DEMO_KID.into(),
+        keys: [(DEMO_KID.to_owned(), Secret::new(key))].into(),
+        tutorial_mode: false,
+        pay_url_prefix: String::new(),
+    };
+    assert!(demo(true, DEMO_KEY).has_demo_key());
+    assert!(!demo(false, DEMO_KEY).has_demo_key(), "nobody is believed where there is no sandbox");
+    assert!(!demo(true, crate::world::KEY).has_demo_key());
+}
+
+#[tokio::test]
+async fn whoever_waits_is_woken_rather_than_timed() {
+    for world in worlds().await {
+        let hour = Duration::from_hours(1);
+        tokio::spawn(world.pay.relay().run(hour, world.clock.clone(), world.until_shutdown()));
+        for order_id in 1..=2 {
+            let payment = world.create(order_id, "").await;
+            world.sandbox_pays(&payment).await;
+            tokio::time::timeout(Duration::from_secs(10), world.pay.wake().notified()).await.unwrap();
+            world.callback(world.success(&payment)).await.unwrap();
+            let sent = usize::try_from(order_id).unwrap();
+            eventually("sent", Duration::from_secs(10), async || world.bus.published().len() == sent).await;
+        }
     }
 }

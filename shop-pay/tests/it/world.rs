@@ -25,7 +25,7 @@ use shop_common::{
     time::{Clock, Millis},
 };
 use shop_pay::{
-    Config, Pay, SCHEMA, SandboxConfig,
+    BadConfig, Config, Pay, SCHEMA, SandboxConfig,
     channel::{PaymentChannel, sandbox::Sandbox},
 };
 use shop_proto::{
@@ -102,7 +102,7 @@ impl World {
         let around = (&orders, &points, &flaky);
         let shared: SharedBus = bus.clone();
         let deps = deps(test.db.clone(), shared, clock.clone(), shutdown.1.clone());
-        let pay = start(&config, deps, Arc::clone(&ids), around);
+        let pay = start(&config, deps, Arc::clone(&ids), around).unwrap();
         let link = link(&pay);
         Self { test, clock, bus, orders, points, flaky, pay, link, ids, shutdown }
     }
@@ -112,7 +112,21 @@ impl World {
         let bus: SharedBus = self.bus.clone();
         let deps = deps(self.test.connect_again().await, bus, self.clock.clone(), self.shutdown.1.clone());
         let around = (&self.orders, &self.points, &self.flaky);
-        start(&config(&self.test, |_| ()), deps, Arc::clone(&self.ids), around)
+        start(&config(&self.test, |_| ()), deps, Arc::clone(&self.ids), around).unwrap()
+    }
+
+    /// Why an instance with this configuration and one more channel does not start.
+    pub(crate) fn refused(&self, change: impl Fn(&mut SandboxConfig), more: Arc<dyn PaymentChannel>) -> BadConfig {
+        let bus: SharedBus = self.bus.clone();
+        let deps = deps(self.test.db.clone(), bus, self.clock.clone(), self.shutdown.1.clone());
+        let (nobody, ids) = (Link::local(Routes::default()), Arc::clone(&self.ids));
+        let config = config(&self.test, change);
+        Pay::with_channels(&config, deps, ids, nobody.clone(), nobody, vec![more]).err().unwrap()
+    }
+
+    /// Until when this world's background tasks run.
+    pub(crate) fn until_shutdown(&self) -> shutdown::Shutdown {
+        self.shutdown.1.clone()
     }
 
     pub(crate) fn name(&self) -> &'static str {
@@ -198,11 +212,11 @@ fn start(
     deps: Deps,
     ids: Arc<Generator>,
     (orders, points, flaky): (&Arc<Orders>, &Arc<Points>, &Arc<Flaky>),
-) -> Pay {
+) -> Result<Pay, BadConfig> {
     let orders = Link::local(Routes::new(OrderStateServiceServer::new(OrdersServer(Arc::clone(orders)))));
     let points = Link::local(Routes::new(PointsServiceServer::new(PointsServer(Arc::clone(points)))));
     let flaky: Arc<dyn PaymentChannel> = flaky.clone();
-    Pay::with_channels(config, deps, ids, orders, points, vec![flaky]).unwrap()
+    Pay::with_channels(config, deps, ids, orders, points, vec![flaky])
 }
 
 pub(crate) fn link(pay: &Pay) -> Link {

@@ -1,4 +1,5 @@
-//! The whole shop: what its commands promise.
+//! The whole shop: what its commands promise, and what holds when things go wrong.
+#![recursion_limit = "512"]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -8,5 +9,16 @@
 )]
 
 mod audit;
+mod bad_inputs;
+mod cancel_suite;
 mod child;
 mod cli;
+mod crash;
+mod hang_up;
+mod idempotency;
+mod lost_commit;
+mod paid_suite;
+mod races;
+mod saga_table;
+mod traps;
+mod world;

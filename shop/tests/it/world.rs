@@ -108,8 +108,7 @@ impl World {
     async fn start_with(databases: Vec<TestDb>, config: Config, broker: Arc<MemoryBus>) -> Self {
         let [goods, coupon, user, order, pay] = databases.as_slice() else { panic!("five databases") };
         let db = |test: &TestDb| test.db.clone();
-        let schemas =
-            Schemas { goods: db(goods), coupon: db(coupon), user: db(user), order: db(order), pay: db(pay) };
+        let schemas = Schemas { goods: db(goods), coupon: db(coupon), user: db(user), order: db(order), pay: db(pay) };
         let (clock, faults) = (Clock::manual(START), Arc::<Faults>::default());
         let process = Process::start(&config, &clock, &broker, &faults).await;
         let name = goods.name;
@@ -238,7 +237,8 @@ impl World {
     /// Begins a transaction of somebody else on the orders.
     pub(crate) async fn lock_orders(&self) -> OrdersLocked {
         assert_eq!(self.name, "sqlite", "one writer at a time");
-        let (orders, (end, ended), (begin, begun)) = (self.schemas.order.clone(), oneshot::channel(), oneshot::channel());
+        let (orders, (end, ended), (begin, begun)) =
+            (self.schemas.order.clone(), oneshot::channel(), oneshot::channel());
         let transaction = tokio::spawn(hold(orders, begin, ended));
         begun.await.unwrap();
         OrdersLocked { end, transaction }

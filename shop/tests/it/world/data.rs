@@ -50,12 +50,7 @@ pub(crate) const UNTOUCHED: Look = Look { stock: STOCK, balance: BALANCE, score:
 
 /// As [`order`] left it, under this number.
 pub(crate) fn taken_by(order_id: i64) -> Look {
-    Look {
-        stock: STOCK - i64::from(QUANTITY),
-        balance: BALANCE - BALANCE_USED,
-        score: SCORE,
-        spent_by: Some(order_id),
-    }
+    Look { stock: STOCK - i64::from(QUANTITY), balance: BALANCE - BALANCE_USED, score: SCORE, spent_by: Some(order_id) }
 }
 
 /// An order of [`USER`] with coupon and balance.

@@ -3,7 +3,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use axum::{
@@ -12,6 +15,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
+use futures::future::select;
 use shop_testkit::eventually;
 use tokio::sync::watch;
 use tonic::Status;
@@ -30,6 +34,7 @@ pub(crate) const DEBIT: &str = "/shop.user.v1.BalanceService/DebitBalance";
 pub(crate) const REFUND: &str = "/shop.user.v1.BalanceService/RefundBalance";
 pub(crate) const AWARD: &str = "/shop.user.v1.PointsService/AwardPoints";
 pub(crate) const REVERSE: &str = "/shop.user.v1.PointsService/ReversePoints";
+pub(crate) const PAY_STATES: &str = "/shop.pay.v1.PaymentStateService/GetStates";
 pub(crate) const CLOSE: &str = "/shop.pay.v1.PaymentStateService/ClosePayments";
 
 /// What becomes of a call.
@@ -59,6 +64,7 @@ pub(crate) enum Calls {
 pub(crate) struct Faults {
     plan: Mutex<Plan>,
     gate: watch::Sender<u64>,
+    copies: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -71,7 +77,7 @@ struct Plan {
 
 impl Default for Faults {
     fn default() -> Self {
-        Self { plan: Mutex::default(), gate: watch::channel(0).0 }
+        Self { plan: Mutex::default(), gate: watch::channel(0).0, copies: AtomicUsize::new(0) }
     }
 }
 
@@ -107,6 +113,11 @@ impl Faults {
     pub(crate) async fn held(&self, path: &str) {
         let is_held = async || self.plan().hanging.get(path).is_some_and(|calls| *calls > 0);
         eventually(path, PATIENCE, is_held).await;
+    }
+
+    /// Waits until the second of every doubled call has been answered too.
+    pub(crate) async fn all_answered(&self) {
+        eventually("both are answered", PATIENCE, async || self.copies.load(Ordering::SeqCst) == 0).await;
     }
 
     /// How many calls of `path` were made.
@@ -145,7 +156,7 @@ pub(super) async fn between(State(faults): State<Arc<Faults>>, request: Request,
         Some(Fault::HangBefore) => faults.hang(&path).await,
         _ => {}
     }
-    let answer = if doubled { twice(request, next).await } else { next.run(request).await };
+    let answer = if doubled { twice(&faults, request, next).await } else { next.run(request).await };
     match fault {
         Some(Fault::ErrorAfter) => return away(),
         Some(Fault::HangAfter) => faults.hang(&path).await,
@@ -154,13 +165,36 @@ pub(super) async fn between(State(faults): State<Arc<Faults>>, request: Request,
     answer
 }
 
-/// The caller gets the answer to the second.
-async fn twice(request: Request, next: Next) -> Response {
+/// Both run to their end; the caller gets the answer that comes first.
+async fn twice(faults: &Arc<Faults>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, usize::MAX).await.expect("the body of a call within one process");
-    let copy = |parts| Request::from_parts(parts, Body::from(body.clone()));
-    let (first, second) = (next.clone().run(copy(parts.clone())), next.run(copy(parts)));
-    futures::join!(first, second).1
+    let copy = || {
+        let copy = Request::from_parts(parts.clone(), Body::from(body.clone()));
+        let (call, under_way) = (next.clone().run(copy), UnderWay::of(faults));
+        tokio::spawn(async move {
+            let answer = call.await;
+            drop(under_way);
+            answer
+        })
+    };
+    select(copy(), copy()).await.into_inner().0.expect("no handler panics")
+}
+
+/// A doubled call under way.
+struct UnderWay(Arc<Faults>);
+
+impl UnderWay {
+    fn of(faults: &Arc<Faults>) -> Self {
+        faults.copies.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(faults))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.copies.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// As a transport says it, without details of the shop.

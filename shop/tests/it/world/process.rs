@@ -4,7 +4,7 @@ use std::{
     future::Future,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -44,41 +44,49 @@ pub(crate) struct Process {
     pub(crate) services: Services,
     bus: Arc<Connection>,
     switch: Switch,
-    runtime: Runtime2,
+    runtime: OwnRuntime,
 }
 
 /// A runtime that may be dropped anywhere.
-struct Runtime2(Option<Runtime>);
+struct OwnRuntime(Option<Runtime>);
 
-/// One connection to the broker, which knows how many groups it has joined.
+/// One connection to the broker, which knows how many groups it has joined, and whether it was turned away.
 struct Connection {
     bus: Arc<MemoryBus>,
     groups: AtomicUsize,
+    turned_away: AtomicBool,
 }
 
 impl Process {
     pub(super) async fn start(config: &Config, clock: &Clock, broker: &MemoryBus, faults: &Arc<Faults>) -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let bus = Arc::new(Connection { bus: broker.join(), groups: AtomicUsize::new(0) });
+        let bus = Arc::new(Connection {
+            bus: broker.join(),
+            groups: AtomicUsize::new(0),
+            turned_away: AtomicBool::new(false),
+        });
         let (switch, shutdown) = shutdown::channel();
+        let shared_bus: SharedBus = bus.clone();
         let shared = Shared {
-            bus: Arc::clone(&bus) as SharedBus,
+            bus: shared_bus,
             clock: clock.clone(),
             ids: Arc::new(Generator::new(config.id.worker).unwrap()),
             shutdown,
         };
         let (config, faults) = (config.clone(), Arc::clone(faults));
-        let services = runtime.spawn(async move {
-            let schemas = open_all(&config).await.unwrap();
-            let wrap = |routes: Routes| {
-                Routes::from(routes.into_axum_router().layer(from_fn_with_state(faults, between)))
-            };
-            let services = Services::build(&config, schemas, shared, wrap).unwrap();
-            services.listen();
-            services
+        let built = spawn_blocking(move || {
+            let services = runtime.block_on(async {
+                let schemas = open_all(&config).await.unwrap();
+                let wrap =
+                    |routes: Routes| Routes::from(routes.into_axum_router().layer(from_fn_with_state(faults, between)));
+                let services = Services::build(&config, schemas, shared, wrap).unwrap();
+                services.listen();
+                services
+            });
+            (services, OwnRuntime(Some(runtime)))
         });
-        let services = services.await.unwrap();
-        let process = Self { services, bus, switch, runtime: Runtime2(Some(runtime)) };
+        let (services, runtime) = built.await.unwrap();
+        let process = Self { services, bus, switch, runtime };
         process.wait_until_it_listens().await;
         process
     }
@@ -100,8 +108,9 @@ impl Process {
     /// All groups are joined, unless there is no broker to join them at.
     async fn wait_until_it_listens(&self) {
         let groups: usize = topic::ALL.iter().map(|kind| kind.groups.len()).sum();
-        let listens = async || self.bus.groups.load(Ordering::SeqCst) == groups || self.bus.is_away().await;
-        eventually("it listens", PATIENCE, listens).await;
+        let Connection { groups: joined, turned_away, .. } = self.bus.as_ref();
+        let listens = || joined.load(Ordering::SeqCst) == groups || turned_away.load(Ordering::SeqCst);
+        eventually("it listens", PATIENCE, async || listens()).await;
     }
 
     /// Ends it where it stands; its place in the groups is free.
@@ -117,27 +126,11 @@ impl Process {
     }
 }
 
-impl Drop for Runtime2 {
+impl Drop for OwnRuntime {
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
         }
-    }
-}
-
-impl Connection {
-    /// Whether the broker takes nothing at all.
-    async fn is_away(&self) -> bool {
-        let nothing = Outgoing {
-            group: "probe".to_owned(),
-            topic: "probe".to_owned(),
-            tag: String::new(),
-            key: String::new(),
-            body: String::new(),
-            traceparent: String::new(),
-            delay: None,
-        };
-        matches!(self.bus.publish(vec![nothing]).await[..], [Err(PublishError::Unavailable(_))])
     }
 }
 
@@ -148,9 +141,12 @@ impl Bus for Connection {
     }
 
     async fn subscribe(&self, subscription: Subscription, handler: Handler) -> Result<(), PublishError> {
-        self.bus.subscribe(subscription, handler).await?;
-        self.groups.fetch_add(1, Ordering::SeqCst);
-        Ok(())
+        let joined = self.bus.subscribe(subscription, handler).await;
+        match joined {
+            Ok(()) => drop(self.groups.fetch_add(1, Ordering::SeqCst)),
+            Err(_) => self.turned_away.store(true, Ordering::SeqCst),
+        }
+        joined
     }
 
     async fn stop_consumers(&self) {
