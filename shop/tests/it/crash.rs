@@ -19,7 +19,7 @@ use crate::child::{self, Up, run, shop, stdout};
 /// How often it is killed, unless `SHOP_CRASH_ROUNDS` says otherwise.
 const ROUNDS: u64 = 20;
 /// Longest life under load, in milliseconds.
-const LIFE: u64 = 1500;
+const LIFE: u64 = 1000;
 /// Sagas that a kill interrupted are given back soon; the sandbox believes nobody but itself.
 const KEYS: [&str; 3] = ["order.saga_deadline_s=3", "sweeper.interval_ms=200", "pay.sandbox.tutorial_mode=false"];
 
