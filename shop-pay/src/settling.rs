@@ -20,6 +20,10 @@ impl Settling {
     /// Settles by `notice`; durable when it answers.
     pub(crate) async fn settle(&self, notice: Notice) -> Settled {
         let pay_id = notice.said.pay_id;
+        notice
+            .said
+            .check()
+            .inspect_err(|error| tracing::error!(pay.id = %pay_id, %error, "channel numbers refused"))?;
         let command = SettlePayment { notice: Arc::new(notice), trace: TraceParent::current() };
         let settled = self.batcher.run(command, None).await?;
         match &settled {

@@ -170,15 +170,14 @@ impl Channels {
 
 impl Notification {
     /// Refuses numbers of the channel that we could not keep or compare.
-    pub(crate) fn checked(self) -> Result<Self> {
-        let visible =
-            |text: &str| !text.is_empty() && text.len() <= TEXT_MAX && text.bytes().all(|b| b.is_ascii_graphic());
+    pub(crate) fn check(&self) -> Result<()> {
+        let visible = |byte: u8| byte.is_ascii_graphic();
         for (text, field) in [(&self.notify_id, "notify_id"), (&self.channel_trade_no, "channel_trade_no")] {
-            if !visible(text) {
+            if !matches!(text.len(), 1..=TEXT_MAX) || !text.bytes().all(visible) {
                 return Err(ShopError::at(ShopCode::NotifyInvalid, field));
             }
         }
-        Ok(self)
+        Ok(())
     }
 }
 

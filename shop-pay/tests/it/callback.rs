@@ -115,6 +115,9 @@ async fn a_forgery_leaves_no_trace() {
             ("a text as amount", change(":88000", ":\"88000\""), ShopCode::AmountMismatch),
             ("an extra field", change("{", "{\"x\":1,"), ShopCode::NotifyInvalid),
             ("not JSON", change("}", ""), ShopCode::NotifyInvalid),
+            ("no number", change(&format!("n-{}", payment.pay_id), ""), ShopCode::NotifyInvalid),
+            ("a long number", change("n-", &"n".repeat(65)), ShopCode::NotifyInvalid),
+            ("a number with a space", change("\"T", "\"T "), ShopCode::NotifyInvalid),
         ] {
             refused_without_a_trace(&world, what, request, refusal).await;
         }

@@ -9,6 +9,7 @@
 )]
 
 mod audit;
+mod audit_under_load;
 mod bad_inputs;
 mod cancel_suite;
 mod child;

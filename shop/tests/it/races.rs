@@ -98,7 +98,7 @@ async fn a_balance_is_never_spent_twice() {
 /// with nothing due is paid as soon as it is confirmed, and then cannot.
 #[tokio::test]
 async fn a_cancel_races_the_confirmation() {
-    const RACES: i64 = 20;
+    const RACES: i64 = 40;
     for world in World::on_all_engines(&[PATIENT, ("order.step_timeout_ms", "30000")]).await {
         world.add_goods(GOODS, 1_000, PRICE).await;
         world.add_users(&(1..=RACES).collect::<Vec<_>>(), 10 * PRICE).await;
@@ -113,13 +113,13 @@ async fn a_cancel_races_the_confirmation() {
             let placing = world.places(ConfirmOrderRequest { balance_used_fen, ..order });
             world.faults.held(DEBIT).await;
             let order_id = world.order_under(&request_id).await;
-            let cancel = async {
-                // Now before, now after the rest of the saga.
-                tokio::time::sleep(Duration::from_millis(u64::try_from(user % 7).unwrap())).await;
-                world.cancel(order_id, user).await
+            // The cancel meets the rest of the saga now before, now after the confirmation.
+            let rest = async {
+                tokio::time::sleep(Duration::from_millis(u64::try_from(user % 10).unwrap())).await;
+                world.faults.release();
+                placing.await
             };
-            world.faults.release();
-            let (placed, cancelled) = join(placing, cancel).await;
+            let (placed, cancelled) = join(rest, world.cancel(order_id, user)).await;
             let what = format!("{}: race {user}: {placed:?} {cancelled:?}", world.name);
             let placed = answered(placed);
             let end = world.status(order_id).await;
@@ -133,7 +133,6 @@ async fn a_cancel_races_the_confirmation() {
                 _ => panic!("{what}"),
             }
         }
-        eprintln!("RACE {} confirmed before the cancel {confirmed} of {}", world.name, RACES / 2);
         world.settle_everything().await;
         world.assert_clean("cancel and confirm").await;
         assert_eq!(world.stock(GOODS).await, 1_000 - confirmed, "{}", world.name);

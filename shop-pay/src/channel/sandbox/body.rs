@@ -65,15 +65,14 @@ pub(super) fn read(body: &[u8], merchant_id: &str) -> Result<Notification> {
         Status::Closed => TradeStatus::Closed,
         Status::Wait => TradeStatus::Wait,
     };
-    Notification {
+    Ok(Notification {
         notify_id: body.notify_id,
         pay_id: body.pay_id,
         channel_trade_no: body.channel_trade_no,
         amount: Fen::new(amount),
         status,
         paid: body.paid_at_ms.map(Millis::new),
-    }
-    .checked()
+    })
 }
 
 #[cfg(test)]
@@ -105,10 +104,6 @@ mod tests {
         assert_eq!(code("CNY", "USD"), at(ShopCode::AmountMismatch, "currency"));
         for amount in [r#""88000""#, r#""880.00 ""#, "88000.0", "8.8e4", "9223372036854775808", "null"] {
             assert_eq!(code("88000", amount), at(ShopCode::AmountMismatch, "amount_fen"), "{amount}");
-        }
-        let long = format!(r#""{}""#, "n".repeat(65));
-        for number in [r#""""#, r#""n 1""#, r#""é""#, long.as_str()] {
-            assert_eq!(code(r#""n1""#, number), at(ShopCode::NotifyInvalid, "notify_id"), "{number}");
         }
         for (from, to) in [
             (r#""SUCCESS""#, r#""success""#),

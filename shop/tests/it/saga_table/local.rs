@@ -9,7 +9,7 @@ use shop_testkit::eventually;
 use super::{Cell, End, Expected, Lasts, Step, Told};
 use crate::world::{
     Answer, PATIENCE, World,
-    data::{USER, allow, answered, forbid, order, taken_by},
+    data::{UNTOUCHED, USER, allow, answered, forbid, order, taken_by},
     faults::{CONFIRM, Calls, DEBIT, Fault, REDEEM, RESERVE},
 };
 
@@ -26,7 +26,9 @@ pub(super) async fn play(cell: Cell) -> Played {
         (_, End::TimeoutBefore, _) | (Step::Confirm, End::Away, _) | (_, End::ErrorBefore, Lasts::All) => "2",
         _ => "30",
     };
-    let world = cell.world(deadline, "400").await;
+    // Asked but once, the last step answers with what it did before it was undone.
+    let step = if (cell.step, cell.end) == (Step::Confirm, End::Refused) { "30000" } else { "400" };
+    let world = cell.world(deadline, step).await;
     match (cell.step, cell.end) {
         (Step::Create, End::Refused) => refused_to_create(world).await,
         (Step::Create, End::ErrorBefore) => not_created(world).await,
@@ -106,11 +108,15 @@ async fn no_database_to_create(mut world: World) -> Played {
     (world, answer, Expected { told: Told::Retry, then: Told::Ok })
 }
 
-/// The buyer cancels while the last step is under way: there is nothing left to confirm.
+/// The buyer cancels and gets everything back while the answer of the last step is under way: there is nothing left to
+/// confirm, although every step has said *done*.
 async fn too_late_to_confirm(world: World) -> Played {
     let placing = at_the_last_step(&world).await;
     let order_id = world.order_under("k").await;
     world.cancel(order_id, USER).await.unwrap();
+    world.later(Duration::from_secs(2));
+    world.sweep().await;
+    assert_eq!(world.look().await, UNTOUCHED);
     world.faults.heal();
     (world, answered(placing.await), Expected { told: CANCELLED, then: CANCELLED })
 }
