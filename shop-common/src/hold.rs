@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// State of a hold; the numbers stand in the tables.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
     /// Taken.
     Held,
@@ -109,7 +109,7 @@ pub enum Before {
 }
 
 /// A hold as loaded and as it is now; `subject` is what is held, where the table says so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Row {
     loaded: Option<State>,
     state: State,
@@ -117,7 +117,7 @@ struct Row {
 }
 
 /// The holds of a batch, by order or payment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Holds(BTreeMap<i64, Row>);
 
 impl Holds {
