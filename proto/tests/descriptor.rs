@@ -190,3 +190,43 @@ fn no_request_of_a_client_holds_an_enum() {
         at += 1;
     }
 }
+
+/// Services that only other services call.
+const INTERNAL: [&str; 6] = [
+    "StockService",
+    "RedemptionService",
+    "BalanceService",
+    "PointsService",
+    "OrderStateService",
+    "PaymentStateService",
+];
+
+/// Clocks of two services may differ by minutes: what one tells another to do is never bound to a moment, only to how
+/// long the caller still waits. Deadlines are judged by the clock of the service that keeps them.
+#[test]
+fn no_command_between_services_carries_a_moment() {
+    let files = files();
+    let messages: std::collections::BTreeMap<String, &DescriptorProto> = files
+        .iter()
+        .flat_map(|file| file.message_type.iter().map(move |m| (format!(".{}.{}", file.package(), m.name()), m)))
+        .collect();
+    let services: Vec<_> = files.iter().flat_map(|file| &file.service).collect();
+    let internal: Vec<_> = services.iter().filter(|service| INTERNAL.contains(&service.name())).collect();
+    assert_eq!(internal.len(), INTERNAL.len());
+    let mut asked: Vec<String> =
+        internal.iter().flat_map(|s| &s.method).map(|method| method.input_type().to_owned()).collect();
+    let mut seen = BTreeSet::new();
+    while let Some(name) = asked.pop() {
+        if !seen.insert(name.clone()) {
+            continue;
+        }
+        let Some(message) = messages.get(&name) else { continue };
+        for field in &message.field {
+            let is_moment =
+                field.name().ends_with("_ms") || field.name().ends_with("_at") || field.name().ends_with("_s");
+            assert!(!is_moment || field.name() == "remaining_ms", "{name}.{}", field.name());
+            asked.push(field.type_name().to_owned());
+        }
+    }
+    assert!(seen.contains(".shop.common.v1.CommandContext"), "{seen:?}");
+}

@@ -101,6 +101,8 @@ impl de::Visitor<'_> for IdVisitor {
 const EPOCH: Duration = Duration::from_secs(1_704_067_200);
 /// Longest wait for a clock that was set back.
 const PATIENCE_MS: u64 = 5_000;
+/// Bits of an id below its milliseconds.
+const CLOCK_SHIFT: u32 = 22;
 
 /// Makes ids: strictly increasing, whatever the clock does (trap 19).
 ///
@@ -114,6 +116,10 @@ struct State {
     engine: SnowflakeIdGenerator,
     last: i64,
 }
+
+/// By how many milliseconds the clock is behind the last id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Behind(u64);
 
 /// The worker number is not in 0..=1023.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -133,29 +139,36 @@ impl Generator {
         Ok(Self(Mutex::new(State { engine, last: 0 })))
     }
 
-    /// The next id, greater than every id before.
+    /// The next id, greater than every id before. A clock that was set back a little is waited for.
     ///
     /// # Errors
     /// `SHOP_UNAVAILABLE` when the clock was set back by more than five seconds.
     pub async fn next(&self) -> Result<i64, ShopError> {
+        self.next_of(SnowflakeIdGenerator::real_time_generate).await
+    }
+
+    async fn next_of(&self, mut generate: impl FnMut(&mut SnowflakeIdGenerator) -> i64) -> Result<i64, ShopError> {
         for _ in 0..PATIENCE_MS {
-            if let Some(id) = self.try_next(SnowflakeIdGenerator::real_time_generate) {
-                return Ok(id);
+            match self.try_next(&mut generate) {
+                Ok(id) => return Ok(id),
+                // It will not catch up while anybody waits.
+                Err(Behind(millis)) if millis > PATIENCE_MS => break,
+                Err(Behind(_)) => tokio::time::sleep(Duration::from_millis(1)).await,
             }
-            tokio::time::sleep(Duration::from_millis(1)).await;
         }
+        metrics::counter!("shop_ids_refused_total").increment(1);
         tracing::error!("the clock was set back; no ids are issued until it has caught up");
         Err(ShopCode::Unavailable.into())
     }
 
-    fn try_next(&self, generate: impl FnOnce(&mut SnowflakeIdGenerator) -> i64) -> Option<i64> {
+    fn try_next(&self, generate: impl FnOnce(&mut SnowflakeIdGenerator) -> i64) -> Result<i64, Behind> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let id = generate(&mut state.engine);
         if id <= state.last {
-            return None;
+            return Err(Behind((state.last >> CLOCK_SHIFT).abs_diff(id >> CLOCK_SHIFT)));
         }
         state.last = id;
-        Some(id)
+        Ok(id)
     }
 }
 
@@ -171,13 +184,67 @@ mod tests {
         assert_eq!(Generator::new(1024).err(), Some(BadWorker(1024)));
     }
 
+    /// The id of this millisecond and place.
+    const fn at(millis: i64, place: i64) -> i64 {
+        (millis << CLOCK_SHIFT) + place
+    }
+
     #[test]
     fn a_clock_set_back_never_repeats_an_id() {
         let generator = Generator::new(1).unwrap();
-        assert_eq!(generator.try_next(|_| 1 << 22), Some(1 << 22));
-        assert_eq!(generator.try_next(|_| 1 << 22), None);
-        assert_eq!(generator.try_next(|_| 1 << 21), None);
-        assert_eq!(generator.try_next(|_| (1 << 22) + 1), Some((1 << 22) + 1));
+        assert_eq!(generator.try_next(|_| at(10, 0)), Ok(at(10, 0)));
+        assert_eq!(generator.try_next(|_| at(10, 0)), Err(Behind(0)));
+        assert_eq!(generator.try_next(|_| at(7, 5)), Err(Behind(3)));
+        assert_eq!(generator.try_next(|_| at(10, 1)), Ok(at(10, 1)));
+    }
+
+    #[tokio::test]
+    async fn a_small_step_back_is_waited_for() {
+        let generator = Generator::new(1).unwrap();
+        let mut clock = [at(10, 0), at(7, 0), at(8, 0), at(9, 0), at(10, 0), at(10, 1)].into_iter();
+        assert_eq!(generator.next_of(|_| clock.next().unwrap()).await, Ok(at(10, 0)));
+        assert_eq!(generator.next_of(|_| clock.next().unwrap()).await, Ok(at(10, 1)));
+    }
+
+    #[tokio::test]
+    async fn a_big_step_back_is_refused_at_once_until_the_clock_has_caught_up() {
+        const HOUR: i64 = 3_600_000;
+        let generator = Generator::new(1).unwrap();
+        let mut asked = 0;
+        let mut ask = async |millis| {
+            let tick = |_: &mut SnowflakeIdGenerator| {
+                asked += 1;
+                at(millis, 0)
+            };
+            generator.next_of(tick).await.map_err(|error| error.code)
+        };
+        assert_eq!(ask(2 * HOUR).await, Ok(at(2 * HOUR, 0)));
+        assert_eq!(ask(HOUR).await, Err(ShopCode::Unavailable));
+        assert_eq!(ask(2 * HOUR + 1).await, Ok(at(2 * HOUR + 1, 0)));
+        assert_eq!(asked, 3, "nobody waited");
+    }
+
+    #[test]
+    fn a_millisecond_that_is_full_is_followed_by_the_next() {
+        let generator = Generator::new(1).unwrap();
+        let mut last = 0;
+        for _ in 0..5 * 4096 {
+            let id = generator.try_next(SnowflakeIdGenerator::real_time_generate).unwrap();
+            assert!(id > last, "{id} after {last}");
+            last = id;
+        }
+    }
+
+    #[test]
+    fn ids_last_until_2093() {
+        let last_millis = i64::MAX >> CLOCK_SHIFT;
+        let year_2093 = 3_881_520_000_000;
+        assert!(i64::try_from(EPOCH.as_millis()).unwrap() + last_millis > year_2093);
+    }
+
+    #[test]
+    fn ids_are_written_as_strings() {
+        assert_eq!(serde_json::to_string(&OrderId::new(9_007_199_254_740_993)).unwrap(), "\"9007199254740993\"");
     }
 
     #[tokio::test(flavor = "multi_thread")]

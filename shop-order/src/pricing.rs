@@ -185,6 +185,7 @@ fn too_large(field: &'static str) -> ShopError {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use rand::{RngExt, SeedableRng, rngs::StdRng};
 
     use super::*;
 
@@ -288,6 +289,35 @@ mod tests {
     #[test]
     fn overflow_is_refused() {
         assert_eq!(refused(price(&wanted(9_999), &facts(i64::MAX / 2), SHIPPING, NOW)), ShopCode::ParameterInvalid);
+    }
+
+    /// Of a million orders, each of up to three kinds of goods, every fen of the price is paid by somebody, once.
+    #[test]
+    fn of_a_million_orders_no_fen_is_lost() {
+        let mut random = StdRng::seed_from_u64(77);
+        let (mut priced_items, mut paid, mut freight, mut orders) = (0_i128, 0_i128, 0_i128, 0);
+        while orders < 1_000_000 {
+            let mut wanted = Wanted { lines: Vec::new(), coupon_id: Some(CouponId::new(1)), ..wanted(1) };
+            let mut facts = Facts { coupon: Some(coupon(random.random_range(0..500))), ..facts(0) };
+            facts.goods.clear();
+            wanted.balance_used = Fen::new(random.random_range(0..500));
+            let mut items = 0_i128;
+            for kind in 0..random.random_range(1..=3) {
+                let (unit, quantity) = (random.random_range(1..1_000_000), random.random_range(1..=9));
+                let goods_id = GoodsId::new(kind);
+                wanted.lines.push(WantedLine { goods_id, quantity, expected_price: None });
+                facts.goods.insert(goods_id, Quote { price: Fen::new(unit), on_hand: 9 });
+                items += i128::from(unit) * i128::from(quantity);
+            }
+            let Ok(priced) = price(&wanted, &facts, SHIPPING, NOW) else { continue };
+            orders += 1;
+            priced_items += items;
+            freight += i128::from(priced.shipping.get());
+            let shares = [priced.coupon_discount, wanted.balance_used, priced.amount_due];
+            assert!(shares.iter().all(|share| !share.is_negative()));
+            paid += shares.iter().map(|share| i128::from(share.get())).sum::<i128>();
+        }
+        assert_eq!(paid, priced_items + freight);
     }
 
     proptest! {
