@@ -104,7 +104,7 @@ mod tests {
     use shop_common::db::Failure;
     use shop_testkit::{
         databases, dump,
-        participant::{NOW, execute},
+        participant::{NOW, execute, what_is_decided_on_is_locked},
     };
 
     use super::*;
@@ -136,5 +136,10 @@ mod tests {
                 assert_eq!(dump(&test.db).await, before, "{}", test.name);
             }
         }
+    }
+
+    #[tokio::test]
+    async fn rows_that_are_decided_on_are_locked() {
+        what_is_decided_on_is_locked(&crate::SCHEMA, ROWS, async |tx| load_to_redeem(tx, vec![], vec![1]).await).await;
     }
 }

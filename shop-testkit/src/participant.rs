@@ -10,7 +10,7 @@ use sea_orm::{ConnectionTrait, Statement};
 use shop_common::{
     batch::Command,
     code::ShopCode,
-    db::{Db, Result, Tx},
+    db::{Db, Failure, Result, Tx},
     hold::{Done, Undone},
     migrate::{SqlFile, seed},
     time::Millis,
@@ -179,4 +179,41 @@ pub async fn number(db: &Db, sql: &str) -> i64 {
     let statement = Statement::from_string(db.read().get_database_backend(), sql);
     let row = db.read().query_one_raw(statement).await.unwrap_or_else(|error| panic!("{error}: {sql}"));
     row.and_then(|row| row.try_get("", "n").ok()).unwrap_or_else(|| panic!("no number: {sql}"))
+}
+
+/// Each of `wrong` is refused by the database itself, whatever the code above it thinks, and leaves nothing behind.
+pub async fn the_last_fence_holds(schema: &'static [SqlFile], rows: &str, wrong: &[&str]) {
+    for test in databases(schema).await {
+        if !rows.is_empty() {
+            execute(&test.db, rows).await;
+        }
+        let before = dump(&test.db).await;
+        for statement in wrong {
+            let done = test.db.write_tx(async |tx| Ok(tx.execute_unprepared(statement).await?)).await;
+            assert!(matches!(done, Err(Failure::Rollback(_))), "{}: {statement}: {:?}", test.name, done.is_ok());
+            assert_eq!(dump(&test.db).await, before, "{}: {statement}", test.name);
+        }
+    }
+}
+
+/// What one transaction has loaded to decide on, another cannot load before the first has ended. On MariaDB: SQLite has
+/// one writer.
+pub async fn what_is_decided_on_is_locked<T: Debug>(
+    schema: &'static [SqlFile],
+    rows: &str,
+    load: impl AsyncFn(&Tx) -> Result<T>,
+) {
+    for test in databases(schema).await.into_iter().filter(|test| test.name == "mariadb") {
+        execute(&test.db, rows).await;
+        let meanwhile = test.db.write_tx(async |tx| {
+            load(tx).await?;
+            let other = test.db.write_tx(async |other| {
+                other.execute_unprepared("SET SESSION innodb_lock_wait_timeout = 1").await?;
+                load(other).await
+            });
+            Ok(other.await)
+        });
+        let other = meanwhile.await.expect("nobody else is there");
+        assert!(matches!(&other, Err(Failure::Rollback(why)) if why.contains("Lock wait")), "{other:?}");
+    }
 }

@@ -162,7 +162,7 @@ mod tests {
     use shop_common::db::Failure;
     use shop_testkit::{
         databases, dump,
-        participant::{NOW, execute},
+        participant::{NOW, execute, what_is_decided_on_is_locked},
     };
 
     use super::*;
@@ -185,5 +185,10 @@ mod tests {
             assert!(matches!(&saved, Err(Failure::Rollback(why)) if why.contains("guard")), "{}: {saved:?}", test.name);
             assert_eq!(dump(&test.db).await, before, "{}", test.name);
         }
+    }
+
+    #[tokio::test]
+    async fn rows_that_are_decided_on_are_locked() {
+        what_is_decided_on_is_locked(&crate::SCHEMA, ROWS, async |tx| load_to_debit(tx, vec![], vec![1]).await).await;
     }
 }

@@ -8,4 +8,5 @@
 )]
 
 mod coupon;
+mod fences;
 mod grpc;

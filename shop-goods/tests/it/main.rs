@@ -7,5 +7,6 @@
     reason = "a test ends where something is wrong"
 )]
 
+mod fences;
 mod grpc;
 mod stock;

@@ -153,3 +153,6 @@ fn record(row: pay_notify::Model) -> Result<Record> {
         verdict,
     })
 }
+
+#[cfg(test)]
+mod tests;

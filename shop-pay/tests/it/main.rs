@@ -10,6 +10,7 @@
 mod callback;
 mod create;
 mod fakes;
+mod fences;
 mod sandbox;
 mod sweep;
 mod world;

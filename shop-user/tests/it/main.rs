@@ -8,6 +8,7 @@
 )]
 
 mod balance;
+mod fences;
 mod grpc;
 mod points;
 mod users;
