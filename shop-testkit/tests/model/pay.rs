@@ -44,7 +44,7 @@ pub(crate) enum Money {
 pub(crate) struct Pay {
     pub(crate) money: BTreeMap<PayNo, Money>,
     closed: bool,
-    rows: Payments,
+    rows: Box<Payments>,
 }
 
 /// Equal by what the rows follow from: they are private, and count repeats.
