@@ -205,6 +205,16 @@ fn a_refund_starts_once_and_only_while_the_order_s_judgement_is_owed() {
 }
 
 #[test]
+fn what_was_never_paid_never_goes_back() {
+    let mut view = one_open();
+    // No path leads here; should one ever, no money moves.
+    view.rows.get_mut(&PayId::new(1)).unwrap().owed = Owed::ORDER;
+    let started = view.start_refund(RefundId::new(7), PayId::new(1), Cause::OrderCancelled, NOW);
+    assert_eq!(started, Started::Already);
+    assert_eq!((view.rows[&PayId::new(1)].refunded, view.refunds.len()), (Fen::ZERO, 0));
+}
+
+#[test]
 fn the_first_answer_of_a_refund_stays() {
     let mut view = one_open();
     view.settle(&success(1, "n"), NOW).unwrap();
