@@ -1,6 +1,6 @@
 //! The page of traps tells the truth, and the traps that no service's own tests close.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::collections::BTreeMap;
 
 use sea_orm::ConnectionTrait;
 use shop_common::{
@@ -23,7 +23,10 @@ use shop_testkit::{
     participant::{execute, number},
 };
 
-use crate::child::{self, Up};
+use crate::{
+    child::{self, Up},
+    page,
+};
 
 /// How a row without tests must read.
 const NOT_BUILT: &str = "*not built yet*";
@@ -34,41 +37,17 @@ const TRAPS: u32 = 62;
 
 #[test]
 fn every_trap_has_a_test_that_exists() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let page = fs::read_to_string(root.join("docs/traps.md")).unwrap();
     let mut rows = BTreeMap::new();
-    for row in page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| # ")) {
-        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
-        let [number, trap, why, tests] = cells[..] else { panic!("{row}") };
-        let tests: Vec<&str> =
-            tests.split("<br>").map(|test| test.trim_matches('`')).filter(|test| !test.is_empty()).collect();
-        assert!(!trap.is_empty() && !why.is_empty(), "{row}");
-        assert_eq!(tests.is_empty(), why == NOT_BUILT, "{row}");
-        for test in &tests {
-            assert!(is_a_test(&root, test), "nothing runs {test}");
-        }
-        assert!(rows.insert(number.parse::<u32>().unwrap(), tests.len()).is_none(), "twice: {row}");
+    for row in page::rows("docs/traps.md", "| # ") {
+        let [number, trap, why, tests] = row.as_slice() else { panic!("{row:?}") };
+        let tests = page::tests(tests);
+        assert!(!trap.is_empty() && !why.is_empty(), "{row:?}");
+        assert_eq!(tests.is_empty(), why == NOT_BUILT, "{row:?}");
+        assert!(rows.insert(number.parse::<u32>().unwrap(), tests.len()).is_none(), "twice: {row:?}");
     }
     assert!(rows.keys().copied().eq(1..=TRAPS), "{:?}", rows.keys());
     let not_built = rows.iter().filter(|(_, tests)| **tests == 0).map(|(number, _)| *number);
     assert_eq!(not_built.collect::<Vec<_>>(), NOT_BUILT_YET);
-}
-
-/// Whether `file.rs::name` is a function with the attribute of a test.
-fn is_a_test(root: &Path, test: &str) -> bool {
-    let (file, name) = test.split_once("::").unwrap_or_else(|| panic!("no file.rs::name: {test}"));
-    let source = fs::read_to_string(root.join(file)).unwrap_or_default();
-    let Some((before, _)) = source.split_once(&format!("fn {name}(")) else { return false };
-    let above: Vec<&str> =
-        before.lines().rev().skip(1).map(str::trim).take_while(|line| line.starts_with("#[")).collect();
-    above.iter().any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test")) && is_compiled(root, file)
-}
-
-/// Whether a file beside a `tests/it/main.rs` is one of its modules: what nobody compiles tests nothing.
-fn is_compiled(root: &Path, file: &str) -> bool {
-    let Some((krate, module)) = file.split_once("/tests/it/") else { return true };
-    let main = fs::read_to_string(root.join(krate).join("tests/it/main.rs")).unwrap();
-    main.lines().any(|line| line.strip_prefix("mod ").is_some_and(|rest| rest.replace(';', ".rs") == module))
 }
 
 /// A shop with two kinds of goods and one buyer.

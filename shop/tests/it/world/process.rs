@@ -27,6 +27,7 @@ use shop_testkit::eventually;
 use tokio::{
     runtime::{Builder, Runtime},
     task::{JoinHandle, spawn_blocking},
+    time::timeout,
 };
 use tonic::service::Routes;
 
@@ -37,6 +38,9 @@ use super::{
 
 /// Longest wait for the threads of a killed process.
 const LAST_WORDS: Duration = Duration::from_secs(10);
+
+/// Longest wait for its connections.
+const FILES_CLOSE: Duration = Duration::from_millis(200);
 
 /// A running process.
 pub(crate) struct Process {
@@ -116,6 +120,7 @@ impl Process {
     /// Ends it where it stands; its place in the groups is free.
     pub(super) async fn kill(mut self) {
         let runtime = self.runtime.0.take().expect("it runs");
+        let schemas = self.services.schemas.clone();
         self.bus.bus.shutdown().await;
         spawn_blocking(move || {
             runtime.shutdown_timeout(LAST_WORDS);
@@ -123,6 +128,8 @@ impl Process {
         })
         .await
         .unwrap();
+        // Its files are closed, as those of a dead process are; a connection that was cut off may never come back.
+        drop(timeout(FILES_CLOSE, schemas.close()).await);
     }
 }
 
