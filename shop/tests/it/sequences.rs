@@ -275,7 +275,7 @@ impl Run {
     /// Closes what a thousand sequences would keep open.
     async fn end(mut self) {
         self.world.kill().await;
-        self.world.schemas.close().await;
+        Box::pin(self.world.schemas.close()).await;
     }
 
     async fn publish_all_again(&self) {

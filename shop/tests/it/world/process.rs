@@ -120,7 +120,7 @@ impl Process {
     /// Ends it where it stands; its place in the groups is free.
     pub(super) async fn kill(mut self) {
         let runtime = self.runtime.0.take().expect("it runs");
-        let schemas = self.services.schemas.clone();
+        let closing = Box::pin(self.services.schemas.clone().close());
         self.bus.bus.shutdown().await;
         spawn_blocking(move || {
             runtime.shutdown_timeout(LAST_WORDS);
@@ -129,7 +129,7 @@ impl Process {
         .await
         .unwrap();
         // Its files are closed, as those of a dead process are; a connection that was cut off may never come back.
-        drop(timeout(FILES_CLOSE, schemas.close()).await);
+        drop(timeout(FILES_CLOSE, closing).await);
     }
 }
 
