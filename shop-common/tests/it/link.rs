@@ -6,7 +6,7 @@ use shop_common::{
     code::ShopCode,
     error::ShopError,
     link::{Link, Local, call},
-    service::serve_grpc,
+    service::{ServerLimits, serve_grpc},
     shutdown::{self, Switch},
     trace::TraceParent,
 };
@@ -34,7 +34,7 @@ async fn serve(points: &Points, address: &str) -> Served {
     let listener = TcpListener::bind(address).await.unwrap();
     let address = listener.local_addr().unwrap();
     let (switch, shutdown) = shutdown::channel();
-    let ended = tokio::spawn(serve_grpc(listener, points.routes(), shutdown));
+    let ended = tokio::spawn(serve_grpc(listener, points.routes(), ServerLimits::default(), shutdown));
     Served { address, switch, ended }
 }
 
@@ -180,7 +180,7 @@ async fn calls_run_side_by_side() {
 #[tokio::test]
 async fn a_process_that_is_still_starting_says_so() {
     let (local, points) = (Local::default(), Points::new());
-    let mut client = Client::new(Link::Local(local.clone()));
+    let mut client = Client::new(Link::from(local.clone()));
     let early = ask(&mut client, 1).await.unwrap_err();
     assert!(early.message().contains("still starting"), "{early}");
     assert_eq!(ShopError::from_status(&early).code, ShopCode::Unknown);

@@ -15,6 +15,7 @@ use shop_common::{
     due::Sweep,
     id::{Generator, PayId},
     link::Link,
+    retry::Retries,
     time::Millis,
     trace::TraceParent,
 };
@@ -37,6 +38,8 @@ pub(crate) struct Sweeper {
     pub(crate) ids: Arc<Generator>,
     pub(crate) orders: Link,
     pub(crate) points: Link,
+    pub(crate) order_retries: Retries,
+    pub(crate) user_retries: Retries,
     pub(crate) settling: Settling,
     pub(crate) start_refund: Batcher<StartRefund, Started>,
     pub(crate) answer_refund: Batcher<AnswerRefund, ()>,

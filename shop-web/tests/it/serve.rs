@@ -16,6 +16,9 @@ use crate::{
     world::World,
 };
 
+/// How long what runs may take to finish after the stop.
+const GRACE: Duration = Duration::from_secs(15);
+
 struct Served {
     world: World,
     addresses: Vec<SocketAddr>,
@@ -29,7 +32,7 @@ async fn serve(config: Config) -> Served {
     let addresses = listeners.iter().map(|listener| listener.local_addr().unwrap()).collect();
     let (switch, shutdown) = shutdown::channel();
     let router = world.router.clone();
-    let server = tokio::spawn(async move { shop_web::serve(&config, listeners.into(), router, shutdown).await });
+    let server = tokio::spawn(async move { shop_web::serve(&config, listeners.into(), router, GRACE, shutdown).await });
     Served { world, addresses, switch, server }
 }
 
@@ -108,7 +111,7 @@ async fn the_drain_has_an_end() {
     let stopped = Instant::now();
     served.switch.stop();
     served.server.await.unwrap();
-    assert_eq!(stopped.elapsed().as_secs(), 15);
+    assert_eq!(stopped.elapsed().as_secs(), GRACE.as_secs());
 }
 
 #[tokio::test(start_paused = true)]
