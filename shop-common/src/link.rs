@@ -15,7 +15,7 @@ use std::{
 
 use http::{HeaderValue, Method, StatusCode, header};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError},
     time::{Instant, timeout_at},
 };
 use tonic::{Status, service::Routes, transport::Channel};
@@ -110,11 +110,10 @@ impl From<Local> for Link {
 }
 
 impl Bulkhead {
-    fn enter(&self) -> Result<OwnedSemaphorePermit, Response> {
-        Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
-            metrics::counter!("shop_bulkhead_full_total", "to" => self.to).increment(1);
-            busy()
-        })
+    fn enter(&self) -> Result<OwnedSemaphorePermit, TryAcquireError> {
+        Arc::clone(&self.places)
+            .try_acquire_owned()
+            .inspect_err(|_| metrics::counter!("shop_bulkhead_full_total", "to" => self.to).increment(1))
     }
 }
 
@@ -134,9 +133,8 @@ impl Service<Request> for Link {
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let place = match self.bulkhead.as_ref().map(Bulkhead::enter).transpose() {
-            Ok(place) => place,
-            Err(busy) => return Box::pin(async { Ok(busy) }),
+        let Ok(place) = self.bulkhead.as_ref().map(Bulkhead::enter).transpose() else {
+            return Box::pin(async { Ok(busy()) });
         };
         match &mut self.transport {
             Transport::Local(local) => match &mut local.ready {
@@ -204,15 +202,13 @@ impl<S> Layer<S> for ServeLayer {
 }
 
 impl<S> Serve<S> {
-    fn admit(&self, path: &str) -> Result<Option<OwnedSemaphorePermit>, Response> {
+    fn admit(&self, path: &str) -> Result<Option<OwnedSemaphorePermit>, TryAcquireError> {
         let Some(places) = &self.places else { return Ok(None) };
         if NEVER_SHED.iter().any(|prefix| path.starts_with(prefix)) {
             return Ok(None);
         }
-        Arc::clone(places).try_acquire_owned().map(Some).map_err(|_| {
-            metrics::counter!("shop_shed_total", "at" => "grpc").increment(1);
-            busy()
-        })
+        let place = Arc::clone(places).try_acquire_owned();
+        place.map(Some).inspect_err(|_| metrics::counter!("shop_shed_total", "at" => "grpc").increment(1))
     }
 }
 
@@ -239,9 +235,8 @@ where
         if timeout.is_zero() {
             return Box::pin(async { Ok(late().into_http()) });
         }
-        let place = match self.admit(request.uri().path()) {
-            Ok(place) => place,
-            Err(busy) => return Box::pin(async { Ok(busy) }),
+        let Ok(place) = self.admit(request.uri().path()) else {
+            return Box::pin(async { Ok(busy()) });
         };
         let deadline = Instant::now() + timeout;
         request.extensions_mut().insert(Deadline(deadline));

@@ -55,7 +55,7 @@ impl Sweep for Sweeper {
     async fn run_once(&self, now: Millis) -> Result<usize, Failure> {
         let due = store::claim_due(&self.db, LIMIT, now).await?;
         if !due.is_empty() {
-            TraceParent::start().scope(self.work(&due)).await;
+            Box::pin(TraceParent::start().scope(self.work(&due))).await;
         }
         Ok(due.len())
     }
