@@ -2,7 +2,7 @@
 //!
 //! One type coalesces local transactions, calls to another process and sends to the broker. It alone retries: a batch
 //! that rolls back is run once more as a whole (another writer was faster), then each command alone in queue order, so
-//! that one poisonous command never fails its neighbours.
+//! that one poisonous command never fails its neighbours; and a command alone once more, which may have lost a deadlock.
 
 use std::{collections::VecDeque, future::Future, mem, sync::Arc, time::Duration};
 
@@ -29,9 +29,19 @@ pub enum NotDone {
     /// The deadline passed in the queue: certainly not run.
     #[error("the deadline passed in the queue")]
     Expired,
+    /// What it needs is away or turned it away: certainly not run.
+    #[error("not run: {0}")]
+    Away(Arc<str>),
     /// May or may not have run: ask again under the same id.
     #[error("{0}")]
     Unknown(Arc<str>),
+}
+
+impl NotDone {
+    /// Whether it certainly was not run.
+    pub const fn is_not_run(&self) -> bool {
+        !matches!(self, Self::Unknown(_))
+    }
 }
 
 /// How much a command weighs in a batch.
@@ -152,6 +162,7 @@ impl From<NotDone> for ShopError {
     fn from(not_done: NotDone) -> Self {
         match not_done {
             NotDone::Busy | NotDone::Expired => ShopCode::Busy.into(),
+            NotDone::Away(_) => ShopCode::Unavailable.into(),
             NotDone::Unknown(_) => ShopCode::Unknown.into(),
         }
     }
@@ -241,28 +252,57 @@ where
     F: Fn(Arc<[C]>) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<Vec<O>, Failure>> + Send + 'static,
 {
-    let (mut away, alone) = match failure {
-        Failure::Down(why) => (Some(why), false),
-        Failure::Rollback(why) => ((batch.len() == 1).then_some(why), batch.len() > 1),
-    };
+    let mut away = not_asked_again(&failure);
+    // A batch of one was alone twice already.
+    let tries = if batch.len() == 1 { 1 } else { 2 };
     for job in batch {
         let outcome = match &away {
-            Some(why) => Err(NotDone::Unknown(Arc::clone(why))),
+            Some(not_done) => Err(not_done.clone()),
             None if job.deadline.is_some_and(|deadline| deadline <= Instant::now()) => Err(NotDone::Expired),
-            None => match attempt(body, [job.command].into(), limit).await {
+            None => match alone(job.command, tries, body, limit).await {
                 Ok(mut outcomes) => outcomes.pop().ok_or_else(|| NotDone::Unknown("no outcome".into())),
                 Err(Failure::Rollback(why)) => {
-                    tracing::error!(%why, alone, "command failed alone");
+                    tracing::error!(%why, "command failed alone");
                     Err(NotDone::Unknown(why))
                 }
                 Err(Failure::Down(why)) => {
-                    away = Some(Arc::clone(&why));
+                    away = Some(NotDone::Unknown(Arc::clone(&why)));
                     Err(NotDone::Unknown(why))
+                }
+                Err(Failure::NotRun(why)) => {
+                    away = Some(NotDone::Away(Arc::clone(&why)));
+                    Err(NotDone::Away(why))
                 }
             },
         };
         answer(job.reply, outcome);
     }
+}
+
+/// What all others of a batch are answered after this failure of one; none where each has to be tried.
+fn not_asked_again(failure: &Failure) -> Option<NotDone> {
+    match failure {
+        Failure::Rollback(_) => None,
+        Failure::Down(why) => Some(NotDone::Unknown(Arc::clone(why))),
+        Failure::NotRun(why) => Some(NotDone::Away(Arc::clone(why))),
+    }
+}
+
+async fn alone<C, O, F, Fut>(command: C, tries: u32, body: &Arc<F>, limit: Duration) -> Result<Vec<O>, Failure>
+where
+    C: Command,
+    O: Send + 'static,
+    F: Fn(Arc<[C]>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Vec<O>, Failure>> + Send + 'static,
+{
+    let commands: Arc<[C]> = [command].into();
+    let mut done = attempt(body, Arc::clone(&commands), limit).await;
+    for _ in 1..tries {
+        if matches!(done, Err(Failure::Rollback(_))) {
+            done = attempt(body, Arc::clone(&commands), limit).await;
+        }
+    }
+    done
 }
 
 /// In a task of its own, so that a panic ends there.

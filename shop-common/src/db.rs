@@ -14,6 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Secret;
 
+/// Longest wait for a connection: a database that is away, or whose connections are all taken, is said to be so before
+/// the caller has given up.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// An open transaction; whoever asks for one cannot be called outside of it.
 pub type Tx = DatabaseTransaction;
 
@@ -23,9 +27,12 @@ pub enum Failure {
     /// The database said no (constraint, deadlock, a guard that no longer held): load again and decide again.
     #[error("rolled back: {0}")]
     Rollback(Arc<str>),
-    /// The database is away or its answer was lost: whether it was committed is not known.
+    /// The answer to COMMIT, or to a call, was lost: whether it was done is not known.
     #[error("database away: {0}")]
     Down(Arc<str>),
+    /// Certainly not done: there was no connection to begin on, it broke before COMMIT, or the call was turned away.
+    #[error("not done: {0}")]
+    NotRun(Arc<str>),
 }
 
 /// Result of whatever touches the database.
@@ -52,6 +59,14 @@ impl Failure {
     /// What was decided under the lock no longer held when it was written: `what` names the rows.
     pub fn guard(what: &str) -> Self {
         Self::Rollback(format!("guard on {what} did not hold").into())
+    }
+
+    /// The same, where COMMIT was never sent.
+    fn before_commit(self) -> Self {
+        match self {
+            Self::Down(why) => Self::NotRun(why),
+            other => other,
+        }
     }
 }
 
@@ -85,7 +100,7 @@ impl Db {
     /// Runs `body` in one transaction, once. An error of the body rolls back.
     ///
     /// # Errors
-    /// The body's; [`Failure::Down`] also when the answer to COMMIT was lost.
+    /// The body's; [`Failure::Down`] only when the answer to COMMIT was lost.
     pub async fn write_tx<T>(&self, body: impl AsyncFnOnce(&Tx) -> Result<T>) -> Result<T> {
         // Deferred transactions that read and then write die of SQLITE_BUSY however long they wait.
         let sqlite_transaction_mode = Some(SqliteTransactionMode::Immediate);
@@ -134,14 +149,14 @@ async fn in_tx<T>(
     options: TransactionOptions,
     body: impl AsyncFnOnce(&Tx) -> Result<T>,
 ) -> Result<T> {
-    let tx = connection.begin_with_options(options).await?;
+    let tx = connection.begin_with_options(options).await.map_err(|error| Failure::from(error).before_commit())?;
     match body(&tx).await {
         Ok(value) => tx.commit().await.map(|()| value).map_err(Failure::from),
         Err(failure) => {
             if let Err(error) = tx.rollback().await {
                 tracing::warn!(%error, "rollback failed; the connection is dropped");
             }
-            Err(failure)
+            Err(failure.before_commit())
         }
     }
 }
@@ -181,7 +196,7 @@ fn options(url: &str, max_connections: u32) -> ConnectOptions {
     options
         .max_connections(max_connections)
         .min_connections(1)
-        .acquire_timeout(Duration::from_secs(10))
+        .acquire_timeout(ACQUIRE_TIMEOUT)
         .test_before_acquire(false)
         .sqlx_logging(false);
     options

@@ -3,7 +3,7 @@
 //! What a client may read is in [`ShopError`]; what only operators may read (SQL, addresses, causes) is logged where
 //! it happens and never put here.
 
-use std::{borrow::Cow, collections::HashMap, fmt};
+use std::{borrow::Cow, collections::HashMap, fmt, time::Duration};
 
 use shop_proto::common::v1::{DoOutcome, Refusal, do_outcome};
 use tonic::{Code, Status};
@@ -16,6 +16,9 @@ use crate::{
 
 /// `google.rpc.ErrorInfo.domain` of every error of the shop.
 pub const DOMAIN: &str = "shop";
+
+/// When to come back, where nothing was done and asking again may help: `google.rpc.RetryInfo`, `Retry-After` at REST.
+pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// An error with a code of the table, the field at fault and one sentence for a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,7 +102,10 @@ impl From<ShopError> for Status {
         if let Some(field) = error.field {
             metadata.insert("field".to_owned(), field.into_owned());
         }
-        let details = ErrorDetails::with_error_info(row.name, DOMAIN, metadata);
+        let mut details = ErrorDetails::with_error_info(row.name, DOMAIN, metadata);
+        if row.verdict == Verdict::Retry {
+            details.set_retry_info(Some(RETRY_AFTER));
+        }
         Self::with_error_details(row.grpc, error.message.into_owned(), details)
     }
 }
@@ -136,14 +142,23 @@ impl From<Failure> for ShopError {
         tracing::error!(%failure, "database failed");
         match failure {
             Failure::Rollback(_) => ShopCode::Internal.into(),
-            Failure::Down(_) => ShopCode::Unavailable.into(),
+            Failure::Down(_) | Failure::NotRun(_) => ShopCode::Unavailable.into(),
         }
+    }
+}
+
+impl From<Status> for Failure {
+    /// A call that failed. Only where the other side says that nothing was done is that known.
+    fn from(status: Status) -> Self {
+        let why = status.to_string().into();
+        if ShopError::from_status(&status).verdict() == Verdict::Retry { Self::NotRun(why) } else { Self::Down(why) }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::code::TABLE;
 
     #[test]
     fn an_error_survives_the_wire() {
@@ -161,5 +176,16 @@ mod tests {
             assert_eq!(ShopError::from_status(&Status::new(code, "x")).verdict(), Verdict::Unknown, "{code:?}");
         }
         assert_eq!(ShopError::from_status(&Status::new(Code::NotFound, "x")).verdict(), Verdict::Unknown);
+    }
+
+    #[test]
+    fn only_a_retry_says_when_to_come_back() {
+        for row in TABLE {
+            let status = Status::from(ShopError::from(row.code));
+            let delay = status.get_details_retry_info().and_then(|info| info.retry_delay);
+            assert_eq!(delay, (row.verdict == Verdict::Retry).then_some(RETRY_AFTER), "{}", row.name);
+            let failure = Failure::from(status);
+            assert_eq!(matches!(failure, Failure::NotRun(_)), row.verdict == Verdict::Retry, "{failure}");
+        }
     }
 }

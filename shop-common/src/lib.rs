@@ -1,12 +1,14 @@
 //! What every service of the shop is built on.
 #![recursion_limit = "512"]
 
+pub mod accept;
 pub mod batch;
 pub mod cancelled;
 pub mod code;
 pub mod config;
 pub mod consume;
 pub mod db;
+pub mod deadline;
 pub mod due;
 pub mod error;
 pub mod hold;
@@ -18,6 +20,7 @@ pub mod mq;
 pub mod outbox;
 pub mod page;
 pub mod parked;
+pub mod retry;
 pub mod service;
 pub mod shutdown;
 pub mod sql;

@@ -14,12 +14,21 @@ use std::{
 };
 
 use http::{HeaderValue, Method, StatusCode, header};
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError},
+    time::{Instant, timeout_at},
+};
 use tonic::{Status, service::Routes, transport::Channel};
 use tower::{Layer, Service};
 use tracing::Instrument;
 
-use crate::{code::ShopCode, error::ShopError, trace::TraceParent};
+pub use crate::deadline::Deadline;
+use crate::{
+    code::ShopCode,
+    deadline::{self, DEFAULT_TIMEOUT},
+    error::ShopError,
+    trace::TraceParent,
+};
 
 /// An HTTP request as tonic sees it.
 pub type Request = http::Request<tonic::body::Body>;
@@ -29,18 +38,32 @@ pub type Response = http::Response<tonic::body::Body>;
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Answer<E> = Pin<Box<dyn Future<Output = Result<Response, E>> + Send>>;
 
-/// Deadline of a call that brings none.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest deadline a caller can ask for.
 const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// What is answered however many calls run: an overloaded process is still alive, and says what it can do.
+const NEVER_SHED: [&str; 2] = ["/grpc.health.", "/grpc.reflection."];
+
 /// The transport of a generated client.
 #[derive(Clone, Debug)]
-pub enum Link {
+pub struct Link {
+    transport: Transport,
+    bulkhead: Option<Bulkhead>,
+}
+
+#[derive(Clone, Debug)]
+enum Transport {
     /// Services of this process.
     Local(Local),
     /// Services of another process.
     Remote(Channel),
+}
+
+/// Bounds the calls under way to one dependency, so that one that is slow does not take the tasks and the memory of all.
+#[derive(Clone, Debug)]
+struct Bulkhead {
+    to: &'static str,
+    places: Arc<Semaphore>,
 }
 
 /// The services of this process. They call each other in a circle, so links are made first and bound when all stand.
@@ -53,7 +76,7 @@ pub struct Local {
 impl Local {
     /// Binds all clones of this link to `routes`; the first binding stays.
     pub fn bind(&self, routes: Routes) {
-        self.bound.get_or_init(|| ServeLayer.layer(routes.prepare()));
+        self.bound.get_or_init(|| ServeLayer::default().layer(routes.prepare()));
     }
 }
 
@@ -62,13 +85,35 @@ impl Link {
     pub fn local(routes: Routes) -> Self {
         let local = Local::default();
         local.bind(routes);
-        Self::Local(local)
+        local.into()
     }
 
     /// A link to `address`, for example `http://10.0.0.7:50061`; connects when first used and again when cut.
     pub fn remote(address: &str) -> Result<Self, tonic::codegen::http::uri::InvalidUri> {
         let endpoint = Channel::from_shared(address.to_owned())?;
-        Ok(Self::Remote(endpoint.connect_timeout(Duration::from_secs(2)).tcp_nodelay(true).connect_lazy()))
+        let channel = endpoint.connect_timeout(Duration::from_secs(2)).tcp_nodelay(true).connect_lazy();
+        Ok(Self { transport: Transport::Remote(channel), bulkhead: None })
+    }
+
+    /// This link with a bulkhead of its own: of it and its clones at most `calls` are under way to `to`, one more is
+    /// answered `SHOP_BUSY` and certainly not run.
+    #[must_use]
+    pub fn bulkhead(self, to: &'static str, calls: usize) -> Self {
+        Self { bulkhead: Some(Bulkhead { to, places: Arc::new(Semaphore::new(calls)) }), ..self }
+    }
+}
+
+impl From<Local> for Link {
+    fn from(local: Local) -> Self {
+        Self { transport: Transport::Local(local), bulkhead: None }
+    }
+}
+
+impl Bulkhead {
+    fn enter(&self) -> Result<OwnedSemaphorePermit, TryAcquireError> {
+        Arc::clone(&self.places)
+            .try_acquire_owned()
+            .inspect_err(|_| metrics::counter!("shop_bulkhead_full_total", "to" => self.to).increment(1))
     }
 }
 
@@ -78,47 +123,47 @@ impl Service<Request> for Link {
     type Future = Answer<BoxError>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        match self {
-            Self::Local(local) => {
+        match &mut self.transport {
+            Transport::Local(local) => {
                 local.ready = local.ready.take().or_else(|| local.bound.get().cloned());
                 Poll::Ready(local.ready.is_some().then_some(()).ok_or_else(|| "the process is still starting".into()))
             }
-            Self::Remote(remote) => remote.poll_ready(cx).map_err(Into::into),
+            Transport::Remote(remote) => remote.poll_ready(cx).map_err(Into::into),
         }
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        match self {
-            Self::Local(local) => match &mut local.ready {
+        let Ok(place) = self.bulkhead.as_ref().map(Bulkhead::enter).transpose() else {
+            return Box::pin(async { Ok(busy()) });
+        };
+        match &mut self.transport {
+            Transport::Local(local) => match &mut local.ready {
                 Some(ready) => {
                     let answer = ready.call(request);
-                    Box::pin(async { answer.await.map_err(|never| match never {}) })
+                    Box::pin(async move {
+                        let answer = answer.await;
+                        drop(place);
+                        answer.map_err(|never| match never {})
+                    })
                 }
                 None => Box::pin(async { Err("called before it was ready".into()) }),
             },
-            Self::Remote(remote) => {
+            Transport::Remote(remote) => {
                 let answer = remote.call(request);
-                Box::pin(async { answer.await.map_err(Into::into) })
+                Box::pin(async move {
+                    let answer = answer.await;
+                    drop(place);
+                    answer.map_err(Into::into)
+                })
             }
         }
     }
 }
 
-/// Until when the caller of this request waits; handlers find it in the request's extensions.
-#[derive(Clone, Copy, Debug)]
-pub struct Deadline(pub Instant);
-
-impl Deadline {
-    /// The deadline of a request that came through [`Serve`].
-    pub fn of<T>(request: &tonic::Request<T>) -> Instant {
-        request.extensions().get::<Self>().map_or_else(|| Instant::now() + DEFAULT_TIMEOUT, |deadline| deadline.0)
-    }
-}
-
-/// A call with its deadline and the trace context of the task.
+/// A call with its deadline, which is never beyond that of the task's own caller, and the trace context of the task.
 pub fn call<T>(message: T, timeout: Duration) -> tonic::Request<T> {
     let mut request = tonic::Request::new(message);
-    request.set_timeout(timeout);
+    request.set_timeout(deadline::at_most(timeout));
     if let Ok(header) = TraceParent::current().to_string().parse() {
         request.metadata_mut().insert("traceparent", header);
     }
@@ -126,18 +171,44 @@ pub fn call<T>(message: T, timeout: Duration) -> tonic::Request<T> {
 }
 
 /// Puts [`Serve`] around a service: in a process and behind TCP alike.
-#[derive(Clone, Copy, Debug)]
-pub struct ServeLayer;
+#[derive(Clone, Debug, Default)]
+pub struct ServeLayer {
+    places: Option<Arc<Semaphore>>,
+}
 
 /// Runs each call in a task of its own, with its deadline, span and trace context.
+///
+/// Where there is a limit, one call more is answered `SHOP_BUSY` before anything of it is read. Not tower's limit: that
+/// counts a call until its caller is gone, and a handler outlives its caller.
 #[derive(Clone, Debug)]
-pub struct Serve<S>(S);
+pub struct Serve<S> {
+    inner: S,
+    places: Option<Arc<Semaphore>>,
+}
+
+impl ServeLayer {
+    /// At most `calls` run at once over all connections; health and reflection are not counted.
+    pub fn at_most(calls: usize) -> Self {
+        Self { places: Some(Arc::new(Semaphore::new(calls))) }
+    }
+}
 
 impl<S> Layer<S> for ServeLayer {
     type Service = Serve<S>;
 
     fn layer(&self, inner: S) -> Serve<S> {
-        Serve(inner)
+        Serve { inner, places: self.places.clone() }
+    }
+}
+
+impl<S> Serve<S> {
+    fn admit(&self, path: &str) -> Result<Option<OwnedSemaphorePermit>, TryAcquireError> {
+        let Some(places) = &self.places else { return Ok(None) };
+        if NEVER_SHED.iter().any(|prefix| path.starts_with(prefix)) {
+            return Ok(None);
+        }
+        let place = Arc::clone(places).try_acquire_owned();
+        place.map(Some).inspect_err(|_| metrics::counter!("shop_shed_total", "at" => "grpc").increment(1))
     }
 }
 
@@ -151,7 +222,7 @@ where
     type Future = Answer<Infallible>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.0.poll_ready(cx)
+        self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
@@ -164,10 +235,18 @@ where
         if timeout.is_zero() {
             return Box::pin(async { Ok(late().into_http()) });
         }
+        let Ok(place) = self.admit(request.uri().path()) else {
+            return Box::pin(async { Ok(busy()) });
+        };
         let deadline = Instant::now() + timeout;
         request.extensions_mut().insert(Deadline(deadline));
         let span = tracing::info_span!("rpc", path = request.uri().path(), trace_id = trace.trace_id());
-        let task = tokio::spawn(trace.scope(self.0.call(request)).instrument(span));
+        let handler = deadline::scope(Some(deadline), trace.scope(self.inner.call(request)));
+        let task = tokio::spawn(async move {
+            let answer = handler.instrument(span).await;
+            drop(place);
+            answer
+        });
         Box::pin(async move {
             Ok(match timeout_at(deadline, task).await {
                 Ok(Ok(Ok(response))) => response,
@@ -198,6 +277,10 @@ fn refusal(status: StatusCode) -> Response {
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
     }
     response
+}
+
+fn busy() -> Response {
+    Status::from(ShopError::from(ShopCode::Busy)).into_http()
 }
 
 fn late() -> Status {

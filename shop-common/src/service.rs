@@ -5,13 +5,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use shop_proto::common::v1::{CommandContext, DoOutcome, UndoOutcome, do_outcome, undo_outcome};
 use tokio::{net::TcpListener, time::Instant};
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{
     service::Routes,
     transport::{Error, Server},
 };
 
 use crate::{
+    accept::Places,
     batch::NotDone,
     db::Db,
     error::ShopError,
@@ -28,6 +28,15 @@ pub const PUBLIC_MESSAGE_BYTES: usize = 64 << 10;
 pub const INTERNAL_MESSAGE_BYTES: usize = 4 << 20;
 /// Most commands in one internal call.
 pub const COMMANDS_PER_CALL: PerCall = PerCall(1000);
+
+/// Calls at once on one connection.
+const STREAMS_PER_CONNECTION: u32 = 256;
+/// Largest headers of a call, as HTTP/2 counts them.
+const HEADER_LIST_BYTES: u32 = 16 << 10;
+/// How often a connection is asked whether it is alive.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+/// Longest silence of a connection: one that is alive answers every ping.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
 
 /// How many commands one internal call may carry.
 #[derive(Clone, Copy, Debug)]
@@ -73,17 +82,39 @@ impl SweeperConfig {
     }
 }
 
+/// What one gRPC listener takes at most.
+#[derive(Clone, Copy, Debug)]
+pub struct ServerLimits {
+    /// Calls at once over all connections; one more is answered `SHOP_BUSY`.
+    pub max_in_flight: usize,
+    /// Connections; more wait to be accepted.
+    pub max_connections: usize,
+}
+
+impl Default for ServerLimits {
+    fn default() -> Self {
+        Self { max_in_flight: 2048, max_connections: 4096 }
+    }
+}
+
 /// Serves `routes` on `listener` until it is stopped; then finishes what runs.
 ///
 /// # Errors
 /// The transport's.
-pub async fn serve_grpc(listener: TcpListener, routes: Routes, shutdown: Shutdown) -> Result<(), Error> {
+pub async fn serve_grpc(
+    listener: TcpListener,
+    routes: Routes,
+    limits: ServerLimits,
+    shutdown: Shutdown,
+) -> Result<(), Error> {
+    let places = Places::new(limits.max_connections).silent_at_most(SILENCE_MAX);
     Server::builder()
-        .layer(ServeLayer)
-        .max_concurrent_streams(256)
-        .http2_keepalive_interval(Some(Duration::from_secs(30)))
+        .layer(ServeLayer::at_most(limits.max_in_flight))
+        .max_concurrent_streams(STREAMS_PER_CONNECTION)
+        .http2_max_header_list_size(HEADER_LIST_BYTES)
+        .http2_keepalive_interval(Some(PING_INTERVAL))
         .add_routes(routes)
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), shutdown.stopped())
+        .serve_with_incoming_shutdown(places.incoming(listener), shutdown.stopped())
         .await
 }
 
@@ -98,10 +129,7 @@ pub fn answer_do(outcome: Result<Done, NotDone>) -> DoOutcome {
     match outcome {
         Ok(done) => done.into(),
         Err(not_done) => {
-            let kind = match not_done {
-                NotDone::Busy | NotDone::Expired => do_outcome::Kind::NotRun,
-                NotDone::Unknown(_) => do_outcome::Kind::Unknown,
-            };
+            let kind = if not_done.is_not_run() { do_outcome::Kind::NotRun } else { do_outcome::Kind::Unknown };
             DoOutcome { kind: kind.into(), refusal: None, detail: not_done.to_string() }
         }
     }
@@ -112,10 +140,7 @@ pub fn answer_undo(outcome: Result<Undone, NotDone>) -> UndoOutcome {
     match outcome {
         Ok(undone) => undone.into(),
         Err(not_done) => {
-            let kind = match not_done {
-                NotDone::Busy | NotDone::Expired => undo_outcome::Kind::NotRun,
-                NotDone::Unknown(_) => undo_outcome::Kind::Unknown,
-            };
+            let kind = if not_done.is_not_run() { undo_outcome::Kind::NotRun } else { undo_outcome::Kind::Unknown };
             UndoOutcome { kind: kind.into(), detail: not_done.to_string() }
         }
     }

@@ -5,6 +5,8 @@ use std::{fmt, future::Future, str::FromStr};
 use tokio::task::JoinHandle;
 use tracing::{Instrument, Span};
 
+use crate::deadline;
+
 /// A `traceparent` of version 00.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TraceParent {
@@ -83,13 +85,13 @@ impl FromStr for TraceParent {
     }
 }
 
-/// Spawns `work` under the context and the span of the caller: it lives on when the caller goes away.
+/// Spawns `work` under the context, the deadline and the span of the caller: it lives on when the caller goes away.
 pub fn spawn<F>(work: F) -> JoinHandle<F::Output>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    tokio::spawn(TraceParent::current().scope(work).instrument(Span::current()))
+    tokio::spawn(deadline::scope(deadline::current(), TraceParent::current().scope(work)).instrument(Span::current()))
 }
 
 #[cfg(test)]

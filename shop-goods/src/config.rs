@@ -1,5 +1,7 @@
 //! Configuration of the goods service.
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
 use shop_common::{batch::Limits, db::DatabaseConfig};
 
@@ -9,6 +11,8 @@ use shop_common::{batch::Limits, db::DatabaseConfig};
 pub struct Config {
     /// Where its rows are.
     pub database: DatabaseConfig,
+    /// Where its internal services listen when it is a process of its own.
+    pub internal_listen: SocketAddr,
     /// Limits of its batches.
     pub batch: Limits,
 }

@@ -1,6 +1,6 @@
 //! Configuration of the order service.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use shop_common::{batch::Limits, db::DatabaseConfig, money::Fen, outbox::RelayConfig};
@@ -13,6 +13,10 @@ use crate::pricing::Shipping;
 pub struct Config {
     /// Where its rows are.
     pub database: DatabaseConfig,
+    /// Where its internal services listen when it is a process of its own.
+    pub internal_listen: SocketAddr,
+    /// Most `WatchOrder` streams at once; one more is answered `SHOP_BUSY`.
+    pub max_watches: usize,
     /// Limits of its batches.
     pub batch: Limits,
     /// The pool that sends its outbox.

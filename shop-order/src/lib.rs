@@ -31,6 +31,7 @@ use shop_proto::{
     order::v1::{order_service_server::OrderServiceServer, order_state_service_server::OrderStateServiceServer},
     topic::PAY_SUCCESS,
 };
+use tokio::sync::Semaphore;
 use tonic::service::RoutesBuilder;
 
 use crate::{
@@ -52,12 +53,14 @@ pub struct Order {
     links: Links,
     relay: Relay,
     saga: Saga,
+    watches: Arc<Semaphore>,
 }
 
 impl Order {
     /// Starts its batchers; nothing is served, heard or swept yet.
     pub fn new(config: Config, deps: Deps, ids: Arc<Generator>, links: Links) -> Self {
         let relay = Relay::new(deps.db.clone(), Arc::clone(&deps.bus), config.relay);
+        let watches = Arc::new(Semaphore::new(config.max_watches));
         let saga = Saga {
             db: deps.db.clone(),
             clock: deps.clock.clone(),
@@ -66,13 +69,14 @@ impl Order {
             participants: Participants::new(&links, config.step_timeout()),
             config: Arc::new(config),
         };
-        Self { deps, links, relay, saga }
+        Self { deps, links, relay, saga, watches }
     }
 
     /// Adds what clients may call.
     pub fn add_public(&self, routes: &mut RoutesBuilder) {
         let Deps { db, shutdown, .. } = self.deps.clone();
-        let orders = Orders { db, shutdown, saga: self.saga.clone() };
+        let watches = Arc::clone(&self.watches);
+        let orders = Orders { db, shutdown, saga: self.saga.clone(), watches };
         routes.add_service(OrderServiceServer::new(orders).max_decoding_message_size(PUBLIC_MESSAGE_BYTES));
     }
 

@@ -10,6 +10,7 @@ use shop_common::{
     error::ShopError,
     id::OrderId,
     link::{Link, call},
+    retry::Retries,
     time::Millis,
 };
 use shop_proto::{
@@ -39,6 +40,10 @@ pub(crate) struct OrderSweep {
     coupons: RedemptionServiceClient<Link>,
     balance: BalanceServiceClient<Link>,
     payments: PaymentStateServiceClient<Link>,
+    goods_retries: Retries,
+    coupon_retries: Retries,
+    user_retries: Retries,
+    pay_retries: Retries,
 }
 
 #[async_trait]
@@ -77,6 +82,10 @@ impl OrderSweep {
             coupons: RedemptionServiceClient::new(links.coupon.clone()),
             balance: BalanceServiceClient::new(links.user.clone()),
             payments: PaymentStateServiceClient::new(links.pay.clone()),
+            goods_retries: Retries::new("goods"),
+            coupon_retries: Retries::new("coupon"),
+            user_retries: Retries::new("user"),
+            pay_retries: Retries::new("pay"),
         }
     }
 
@@ -136,7 +145,9 @@ impl OrderSweep {
             return Ok(Vec::new());
         }
         let commands = orders.iter().map(|id| ReleaseStockCommand { context: None, order_id: id.get() }).collect();
-        let answer = self.stock.clone().release_stock(call(ReleaseStockRequest { commands }, TIMEOUT)).await?;
+        let mut client = self.stock.clone();
+        let request = call(ReleaseStockRequest { commands }, TIMEOUT);
+        let answer = self.goods_retries.ask(client.release_stock(request)).await?;
         Ok(answer.into_inner().outcomes.iter().map(undone).collect())
     }
 
@@ -145,7 +156,9 @@ impl OrderSweep {
             return Ok(Vec::new());
         }
         let commands = orders.iter().map(|id| ReinstateCouponCommand { context: None, order_id: id.get() }).collect();
-        let answer = self.coupons.clone().reinstate_coupon(call(ReinstateCouponRequest { commands }, TIMEOUT)).await?;
+        let mut client = self.coupons.clone();
+        let request = call(ReinstateCouponRequest { commands }, TIMEOUT);
+        let answer = self.coupon_retries.ask(client.reinstate_coupon(request)).await?;
         Ok(answer.into_inner().outcomes.iter().map(undone).collect())
     }
 
@@ -154,7 +167,9 @@ impl OrderSweep {
             return Ok(Vec::new());
         }
         let commands = orders.iter().map(|id| RefundBalanceCommand { context: None, order_id: id.get() }).collect();
-        let answer = self.balance.clone().refund_balance(call(RefundBalanceRequest { commands }, TIMEOUT)).await?;
+        let mut client = self.balance.clone();
+        let request = call(RefundBalanceRequest { commands }, TIMEOUT);
+        let answer = self.user_retries.ask(client.refund_balance(request)).await?;
         Ok(answer.into_inner().outcomes.iter().map(undone).collect())
     }
 
@@ -163,7 +178,9 @@ impl OrderSweep {
             return Ok(Vec::new());
         }
         let commands = orders.iter().map(|id| ClosePaymentsCommand { context: None, order_id: id.get() }).collect();
-        let answer = self.payments.clone().close_payments(call(ClosePaymentsRequest { commands }, TIMEOUT)).await?;
+        let mut client = self.payments.clone();
+        let request = call(ClosePaymentsRequest { commands }, TIMEOUT);
+        let answer = self.pay_retries.ask(client.close_payments(request)).await?;
         Ok(answer.into_inner().outcomes.iter().map(closed).collect())
     }
 }

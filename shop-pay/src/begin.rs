@@ -41,7 +41,7 @@ pub(crate) fn begin_payments(orders: Link, limits: Limits) -> Batcher<BeginPayme
             let longest = commands.iter().map(|command| command.deadline).max().unwrap_or(now);
             let request = BeginPaymentRequest { commands: commands.iter().map(|command| command.wire(now)).collect() };
             let answer = client.begin_payment(call(request, longest.saturating_duration_since(now))).await;
-            answer.map(|answer| answer.into_inner().outcomes).map_err(|status| Failure::Down(status.message().into()))
+            answer.map(|answer| answer.into_inner().outcomes).map_err(Failure::from)
         }
     })
 }

@@ -1,6 +1,6 @@
 //! Configuration of the pay service.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use serde::{Deserialize, Serialize};
 use shop_common::{batch::Limits, config::Secret, db::DatabaseConfig, outbox::RelayConfig};
@@ -16,6 +16,8 @@ pub const DEMO_KEY: &str = "demo-key-of-the-sandbox-which-everybody-knows";
 pub struct Config {
     /// Where its rows are.
     pub database: DatabaseConfig,
+    /// Where its internal services listen when it is a process of its own.
+    pub internal_listen: SocketAddr,
     /// Limits of its batches.
     pub batch: Limits,
     /// The pool that sends its messages.

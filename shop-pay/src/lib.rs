@@ -27,6 +27,7 @@ use shop_common::{
     link::Link,
     migrate::{MESSAGES, SqlFile},
     outbox::Relay,
+    retry::Retries,
     service::{Deps, INTERNAL_MESSAGE_BYTES, PUBLIC_MESSAGE_BYTES},
     transactions,
 };
@@ -126,6 +127,8 @@ impl Pay {
             ids,
             orders: orders.clone(),
             points,
+            order_retries: Retries::new("order"),
+            user_retries: Retries::new("user"),
             settling,
             start_refund: transactions!(deps, limits, start_refund),
             answer_refund: transactions!(deps, limits, answer_refund),

@@ -34,6 +34,20 @@ pub struct Links {
     pub users: Link,
 }
 
+impl Links {
+    fn limited(self, calls: usize) -> Self {
+        Self {
+            orders: self.orders.bulkhead("order", calls),
+            order_state: self.order_state.bulkhead("order-state", calls),
+            payments: self.payments.bulkhead("pay", calls),
+            payment_state: self.payment_state.bulkhead("payment-state", calls),
+            goods: self.goods.bulkhead("goods", calls),
+            coupons: self.coupons.bulkhead("coupon", calls),
+            users: self.users.bulkhead("user", calls),
+        }
+    }
+}
+
 /// What operators ask for.
 #[derive(Clone)]
 pub struct Ops {
@@ -68,7 +82,7 @@ pub(crate) struct Inner {
 impl App {
     pub(crate) fn new(config: &Config, links: Links, sandbox: Option<Arc<dyn Buyer>>, ops: Ops) -> Self {
         Self(Arc::new(Inner {
-            links,
+            links: links.limited(config.max_calls),
             call_timeout: config.call_timeout(),
             body_timeout: config.body_timeout(),
             body_limit: config.body_limit_bytes,

@@ -26,6 +26,8 @@ pub struct Config {
     pub max_event_streams: usize,
     /// Most connections at once over all addresses; more wait to be accepted.
     pub max_connections: usize,
+    /// Most calls under way to one service; one more is answered as busy and certainly not run.
+    pub max_calls: usize,
     /// Whether `x-user-id` is believed without authentication. Not said: yes while every listener is loopback.
     pub allow_unauthenticated_user_header: Option<bool>,
 }
@@ -45,6 +47,7 @@ impl Default for Config {
             max_in_flight: 1024,
             max_event_streams: 1024,
             max_connections: 4096,
+            max_calls: 512,
             allow_unauthenticated_user_header: None,
         }
     }

@@ -43,6 +43,7 @@ pub(crate) async fn observe(request: Request, next: Next) -> Response {
 /// up, and a handler must not be left half done.
 pub(crate) async fn admit(State(app): State<App>, request: Request, next: Next) -> Response {
     let Ok(place) = app.in_flight.clone().try_acquire_owned() else {
+        metrics::counter!("shop_shed_total", "at" => "web").increment(1);
         return Problem::from(ShopCode::Busy).into_response();
     };
     let work = trace::spawn(async move {

@@ -112,7 +112,9 @@ impl Services {
         wrap: impl FnOnce(Routes) -> Routes,
     ) -> Result<Self, shop_pay::BadConfig> {
         let local = Local::default();
-        let link = Link::Local(local.clone());
+        let link = Link::from(local.clone());
+        let calls = config.calls.max_in_flight;
+        let to = |service| link.clone().bulkhead(service, calls);
         let deps = |db: &Db| Deps {
             db: db.clone(),
             bus: Arc::clone(&shared.bus),
@@ -120,13 +122,13 @@ impl Services {
             instance: config.instance.clone(),
             shutdown: shared.shutdown.clone(),
         };
-        let links = Links { goods: link.clone(), coupon: link.clone(), user: link.clone(), pay: link.clone() };
+        let links = Links { goods: to("goods"), coupon: to("coupon"), user: to("user"), pay: to("pay") };
         let services = Self {
             goods: Goods::new(&config.goods, deps(&schemas.goods)),
             coupon: Coupon::new(&config.coupon, deps(&schemas.coupon)),
             user: User::new(&config.user, deps(&schemas.user)),
             order: Order::new(config.order.clone(), deps(&schemas.order), Arc::clone(&shared.ids), links),
-            pay: Pay::new(&config.pay, deps(&schemas.pay), Arc::clone(&shared.ids), link.clone(), link.clone())?,
+            pay: Pay::new(&config.pay, deps(&schemas.pay), Arc::clone(&shared.ids), to("order"), to("user"))?,
             schemas,
             link,
             shared,

@@ -1,6 +1,13 @@
 //! What the binary can be told (contract §3).
 
-use std::{error::Error, io, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    error::Error,
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    process::{self, ExitCode},
+    time::Duration,
+};
 
 use clap::{Args, Parser, Subcommand};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -148,36 +155,36 @@ async fn show_audit(config: &Config, json: bool, wait: Option<u64>, confirm: u64
 
 async fn up(config: &Config) -> Result<(), Box<dyn Error + Send + Sync>> {
     telemetry::init(&config.log.filter);
-    let shop = Shop::start(config, Some(recorder()?)).await?;
+    let mut stop = Stop::listen()?;
+    let shop = stop.unless_asked(Shop::start(config, Some(recorder()?))).await?;
     for open in exposure::announce(config) {
         tracing::info!(open, "every listener is loopback");
     }
-    let stop = Stop::listen()?;
     println!("shop up: gRPC {} | REST {} | data {}", shop.grpc, shown(&shop.web), config.data_dir.display());
     stop.asked().await;
     tracing::info!("draining");
-    shop.stop().await;
+    stop.or_at_once(shop.stop()).await;
     println!("shop down");
     Ok(())
 }
 
 async fn role(role: Role, config: &Config) -> Result<(), Box<dyn Error + Send + Sync>> {
     telemetry::init(&config.log.filter);
-    let running = role.start(config).await?;
-    let stop = Stop::listen()?;
+    let mut stop = Stop::listen()?;
+    let running = stop.unless_asked(role.start(config)).await?;
     println!("{role:?} up: public gRPC {} | internal gRPC {}", running.public, running.internal);
     stop.asked().await;
-    running.stop().await;
+    stop.or_at_once(running.stop()).await;
     Ok(())
 }
 
 async fn web(config: &Config) -> Result<(), Box<dyn Error + Send + Sync>> {
     telemetry::init(&config.log.filter);
-    let web = Web::start(config, Some(recorder()?)).await?;
-    let stop = Stop::listen()?;
+    let mut stop = Stop::listen()?;
+    let web = stop.unless_asked(Web::start(config, Some(recorder()?))).await?;
     println!("Web up: REST {}", shown(&web.addresses));
     stop.asked().await;
-    web.stop().await;
+    stop.or_at_once(web.stop()).await;
     Ok(())
 }
 
@@ -198,7 +205,7 @@ fn recorder() -> Result<PrometheusHandle, Box<dyn Error + Send + Sync>> {
     Ok(recorder)
 }
 
-/// ^C and SIGTERM, heard from when this is made: whoever reads that the shop is up may stop it at once.
+/// ^C and SIGTERM, heard from when this is made.
 struct Stop {
     interrupt: Signal,
     terminate: Signal,
@@ -209,10 +216,29 @@ impl Stop {
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
-    async fn asked(mut self) {
+    /// Waits for a signal; answers with what the process ends with if nothing is waited for: 128 and its number.
+    async fn asked(&mut self) -> i32 {
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => 130,
+            _ = self.terminate.recv() => 143,
+        }
+    }
+
+    /// Starts; a signal ends the process at once, for nothing has been promised yet.
+    async fn unless_asked<T>(&mut self, start: impl Future<Output = T>) -> T {
+        tokio::select! {
+            biased;
+            _ = self.asked() => process::exit(0),
+            started = start => started,
+        }
+    }
+
+    /// Drains; a second signal ends the process at once. Nothing is lost: what is owed stands in rows.
+    async fn or_at_once(&mut self, drain: impl Future<Output = ()>) {
+        tokio::select! {
+            biased;
+            code = self.asked() => process::exit(code),
+            () = drain => {}
         }
     }
 }

@@ -3,13 +3,14 @@
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
 use shop_common::{
     config::{ConfigError, Secret, load},
     db::DatabaseConfig,
-    service::SweeperConfig,
+    service::{ServerLimits, SweeperConfig},
 };
 
 use crate::exposure::AllowConfig;
@@ -31,6 +32,10 @@ pub struct Config {
     pub log: LogConfig,
     /// Section `grpc`.
     pub grpc: GrpcConfig,
+    /// Section `calls`.
+    pub calls: CallsConfig,
+    /// Section `shutdown`.
+    pub shutdown: ShutdownConfig,
     /// Section `internal`.
     pub internal: InternalConfig,
     /// Section `sweeper`.
@@ -75,22 +80,50 @@ pub struct LogConfig {
 pub struct GrpcConfig {
     /// Where the public services listen.
     pub listen: SocketAddr,
+    /// Most calls at once on a listener; one more is answered `SHOP_BUSY`.
+    pub max_in_flight: usize,
+    /// Most connections at once on a listener; more wait to be accepted.
+    pub max_connections: usize,
+}
+
+impl GrpcConfig {
+    pub(crate) fn limits(self) -> ServerLimits {
+        ServerLimits { max_in_flight: self.max_in_flight, max_connections: self.max_connections }
+    }
+}
+
+/// Section `calls`.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CallsConfig {
+    /// Most calls that a service, or the gateway, has under way to one other service.
+    pub max_in_flight: usize,
+}
+
+/// Section `shutdown`.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShutdownConfig {
+    /// How long the process says that it is not ready before it stops accepting, in milliseconds.
+    pub notice_ms: u64,
+    /// How long what runs may take to finish after that, in milliseconds.
+    pub grace_ms: u64,
+}
+
+impl ShutdownConfig {
+    pub(crate) const fn notice(self) -> Duration {
+        Duration::from_millis(self.notice_ms)
+    }
+
+    pub(crate) const fn grace(self) -> Duration {
+        Duration::from_millis(self.grace_ms)
+    }
 }
 
 /// Section `internal`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InternalConfig {
-    /// Internal listener of the order role.
-    pub order_listen: SocketAddr,
-    /// Internal listener of the goods role.
-    pub goods_listen: SocketAddr,
-    /// Internal listener of the coupon role.
-    pub coupon_listen: SocketAddr,
-    /// Internal listener of the user role.
-    pub user_listen: SocketAddr,
-    /// Internal listener of the pay role.
-    pub pay_listen: SocketAddr,
     /// Where the order service is found.
     pub order: String,
     /// Where the goods service is found.

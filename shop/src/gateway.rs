@@ -29,10 +29,10 @@ pub(crate) async fn serve(
         listeners.push(listener);
     }
     let ready = shutdown.clone();
-    let ops = Ops { is_ready: Arc::new(move || !ready.is_stopped()), metrics };
+    let ops = Ops { is_ready: Arc::new(move || ready.is_ready()), metrics };
     let router = shop_web::router(&config.web, links, buyer, ops);
-    let web = config.web.clone();
-    let serving = tokio::spawn(async move { shop_web::serve(&web, listeners, router, shutdown).await });
+    let (web, grace) = (config.web.clone(), config.shutdown.grace());
+    let serving = tokio::spawn(async move { shop_web::serve(&web, listeners, router, grace, shutdown).await });
     Ok((addresses, serving))
 }
 

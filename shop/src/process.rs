@@ -2,6 +2,7 @@
 
 use std::{io, net::SocketAddr};
 
+use futures::future::join_all;
 use shop_broker::{Broker, BrokerConfig, BrokerError};
 use shop_common::{
     db::Failure,
@@ -10,14 +11,23 @@ use shop_common::{
         PublishError, SharedBus,
         rocketmq::{RocketMqBus, RocketMqConfig},
     },
-    service::serve_grpc,
+    outbox::Relay,
+    service::{ServerLimits, serve_grpc},
     shutdown::{Shutdown, Switch},
+    time::Clock,
 };
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    task::{AbortHandle, JoinHandle},
+    time::{Instant, sleep, timeout, timeout_at},
+};
 use tonic::service::RoutesBuilder;
-use tonic_health::ServingStatus;
+use tonic_health::{ServingStatus, server::HealthReporter};
 
-use crate::{config::Config, exposure::NotAllowed};
+use crate::{
+    config::{Config, ShutdownConfig},
+    exposure::NotAllowed,
+};
 
 /// Why a process did not start.
 #[derive(Debug, thiserror::Error)]
@@ -58,23 +68,83 @@ pub enum StartError {
 pub(crate) struct Process {
     pub(crate) bus: SharedBus,
     pub(crate) broker: Option<Broker>,
-    pub(crate) switch: Switch,
+    pub(crate) stopping: Stopping,
     pub(crate) tasks: Vec<JoinHandle<()>>,
+    pub(crate) relays: Vec<Relay>,
+}
+
+/// How a process stops: first it says so, then it takes nothing new, then it finishes what runs.
+pub(crate) struct Stopping {
+    pub(crate) switch: Switch,
+    pub(crate) health: Option<Health>,
+    pub(crate) config: ShutdownConfig,
+}
+
+/// The health of the public services.
+pub(crate) struct Health {
+    reporter: HealthReporter,
+    services: Vec<&'static str>,
+}
+
+/// A listener with the public services.
+pub(crate) struct Public {
+    pub(crate) address: SocketAddr,
+    pub(crate) serving: JoinHandle<()>,
+    pub(crate) health: Option<Health>,
 }
 
 impl Process {
-    /// Stops in order: no new work, running work finishes, then the bus and the broker.
-    pub(crate) async fn stop(self) {
-        self.switch.stop();
-        self.bus.stop_consumers().await;
-        for task in self.tasks {
-            if let Err(error) = task.await {
-                tracing::warn!(%error, "a task did not end well");
+    /// Stops in order: not ready, no new work, running work finishes, what it owes is sent, then the bus and the broker.
+    pub(crate) async fn stop(mut self) {
+        self.stopping.stop().await;
+        let give_up = Instant::now() + self.stopping.config.grace();
+        let tasks = std::mem::take(&mut self.tasks);
+        if timeout_at(give_up, async { tokio::join!(self.bus.stop_consumers(), self.stopping.finish(tasks)) })
+            .await
+            .is_err()
+        {
+            tracing::warn!("message handlers were cut off: they did not end within the time to drain");
+        }
+        for relay in &self.relays {
+            match timeout_at(give_up, relay.run_once(Clock::system().now())).await {
+                Ok(Ok(sent)) => tracing::debug!(sent, "outbox flushed"),
+                Ok(Err(error)) => tracing::warn!(%error, "outbox not flushed; it is sent after the next start"),
+                Err(_) => tracing::warn!("outbox not flushed in time; it is sent after the next start"),
             }
         }
         self.bus.shutdown().await;
         if let Some(broker) = self.broker {
             broker.shutdown().await;
+        }
+    }
+}
+
+impl Stopping {
+    /// Not ready, for as long as whoever sends work here needs to see it; then everything that watches stops.
+    pub(crate) async fn stop(&self) {
+        self.switch.leave();
+        if let Some(Health { reporter, services }) = &self.health {
+            for service in services.iter().chain(&[""]) {
+                reporter.set_service_status(*service, ServingStatus::NotServing).await;
+            }
+        }
+        sleep(self.config.notice()).await;
+        self.switch.stop();
+    }
+
+    /// Waits for `tasks` and cuts off what has not ended in time: rows say what is owed.
+    pub(crate) async fn finish(&self, tasks: Vec<JoinHandle<()>>) {
+        let aborts: Vec<AbortHandle> = tasks.iter().map(JoinHandle::abort_handle).collect();
+        match timeout(self.config.grace(), join_all(tasks)).await {
+            Ok(ended) => {
+                for error in ended.into_iter().filter_map(Result::err) {
+                    tracing::warn!(%error, "a task did not end well");
+                }
+            }
+            Err(_) => {
+                tracing::warn!("what still ran was cut off: it did not end within the time to drain");
+                aborts.iter().for_each(AbortHandle::abort);
+            }
         }
     }
 }
@@ -95,11 +165,11 @@ pub(crate) async fn connect_bus(config: &Config) -> Result<(Option<Broker>, Shar
 
 /// Serves what clients may call, with health and reflection.
 pub(crate) async fn serve_public(
-    listen: SocketAddr,
+    config: &Config,
     mut routes: RoutesBuilder,
     services: &[&'static str],
     shutdown: Shutdown,
-) -> Result<(SocketAddr, JoinHandle<()>), StartError> {
+) -> Result<Public, StartError> {
     let (reporter, health) = tonic_health::server::health_reporter();
     for service in services {
         reporter.set_service_status(*service, ServingStatus::Serving).await;
@@ -107,26 +177,21 @@ pub(crate) async fn serve_public(
     routes.add_service(health);
     routes.add_service(reflection().build_v1()?);
     routes.add_service(reflection().build_v1alpha()?);
-    let (going, services) = (shutdown.clone(), services.to_vec());
-    tokio::spawn(async move {
-        going.stopped().await;
-        for service in services {
-            reporter.set_service_status(service, ServingStatus::NotServing).await;
-        }
-    });
-    serve(listen, routes, shutdown).await
+    let (address, serving) = serve(config.grpc.listen, routes, config.grpc.limits(), shutdown).await?;
+    Ok(Public { address, serving, health: Some(Health { reporter, services: services.to_vec() }) })
 }
 
 /// Serves `routes` on `listen` until it is stopped.
 pub(crate) async fn serve(
     listen: SocketAddr,
     routes: RoutesBuilder,
+    limits: ServerLimits,
     shutdown: Shutdown,
 ) -> Result<(SocketAddr, JoinHandle<()>), StartError> {
     let listener = bind(listen).await?;
     let address = listener.local_addr().map_err(|error| at(&listen.to_string(), error))?;
     let serving = tokio::spawn(async move {
-        if let Err(error) = serve_grpc(listener, routes.routes(), shutdown).await {
+        if let Err(error) = serve_grpc(listener, routes.routes(), limits, shutdown).await {
             tracing::error!(%error, "gRPC server ended");
         }
     });

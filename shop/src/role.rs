@@ -26,7 +26,7 @@ use crate::{
     assemble::open,
     config::{Config, InternalConfig},
     exposure, gateway,
-    process::{Process, StartError, at, connect_bus, serve, serve_public},
+    process::{Process, StartError, Stopping, at, connect_bus, serve, serve_public},
 };
 
 /// What a process of its own may be.
@@ -72,7 +72,7 @@ impl Role {
         if config.mq.name_server.is_empty() {
             return Err(StartError::NoNameServer);
         }
-        let internal = self.internal_listen(&config.internal);
+        let internal = self.internal_listen(config);
         exposure::check(config, &[config.grpc.listen])?;
         exposure::check_internal(config, internal)?;
         fs::create_dir_all(&config.data_dir).map_err(|error| at(&config.data_dir.display().to_string(), error))?;
@@ -80,14 +80,18 @@ impl Role {
         let (broker, bus) = connect_bus(config).await?;
         let (switch, shutdown) = shutdown::channel();
         let part = self.part(config, deps(config, &db, &bus, &shutdown))?;
-        let (public, serving) =
-            serve_public(config.grpc.listen, part.public, &[self.public_service()], shutdown.clone()).await?;
-        let (internal, serving_internal) = serve(internal, part.internal, shutdown.clone()).await?;
-        let mut tasks = vec![serving, serving_internal];
+        let public = serve_public(config, part.public, &[self.public_service()], shutdown.clone()).await?;
+        let (internal, serving_internal) =
+            serve(internal, part.internal, config.grpc.limits(), shutdown.clone()).await?;
+        let mut tasks = vec![public.serving, serving_internal];
         let (interval, clock) = (config.sweeper.interval(), Clock::system());
-        tasks.extend(part.relay.map(|relay| tokio::spawn(relay.run(interval, clock.clone(), shutdown.clone()))));
+        let relays: Vec<Relay> = part.relay.into_iter().collect();
+        let run = |relay: &Relay| tokio::spawn(relay.clone().run(interval, clock.clone(), shutdown.clone()));
+        tasks.extend(relays.iter().map(run));
         tasks.push(tokio::spawn(sweep_until_stopped(part.sweeps, interval, part.wake, clock, shutdown)));
-        Ok(Running { public, internal, process: Process { bus, broker, switch, tasks }, db })
+        let stopping = Stopping { switch, health: public.health, config: config.shutdown };
+        let process = Process { bus, broker, stopping, tasks, relays };
+        Ok(Running { public: public.address, internal, process, db })
     }
 
     const fn public_service(self) -> &'static str {
@@ -100,13 +104,13 @@ impl Role {
         }
     }
 
-    const fn internal_listen(self, config: &InternalConfig) -> SocketAddr {
+    const fn internal_listen(self, config: &Config) -> SocketAddr {
         match self {
-            Self::Goods => config.goods_listen,
-            Self::Coupon => config.coupon_listen,
-            Self::User => config.user_listen,
-            Self::Order => config.order_listen,
-            Self::Pay => config.pay_listen,
+            Self::Goods => config.goods.internal_listen,
+            Self::Coupon => config.coupon.internal_listen,
+            Self::User => config.user.internal_listen,
+            Self::Order => config.order.internal_listen,
+            Self::Pay => config.pay.internal_listen,
         }
     }
 
@@ -123,7 +127,7 @@ impl Role {
 
     /// Builds the service, subscribes it, and says what it brings.
     fn part(self, config: &Config, deps: Deps) -> Result<Part, StartError> {
-        let others = Others::find(&config.internal)?;
+        let others = Others::find(&config.internal)?.limited(config.calls.max_in_flight);
         let ids = Arc::new(Generator::new(config.id.worker)?);
         let mut part = Part {
             public: Routes::builder(),
@@ -186,7 +190,7 @@ impl Running {
 pub struct Web {
     /// Where it listens.
     pub addresses: Vec<SocketAddr>,
-    switch: shutdown::Switch,
+    stopping: Stopping,
     serving: tokio::task::JoinHandle<()>,
 }
 
@@ -209,15 +213,14 @@ impl Web {
         };
         let (switch, shutdown) = shutdown::channel();
         let (addresses, serving) = gateway::serve(config, links, None, metrics, shutdown).await?;
-        Ok(Self { addresses, switch, serving })
+        let stopping = Stopping { switch, health: None, config: config.shutdown };
+        Ok(Self { addresses, stopping, serving })
     }
 
     /// Stops it: running requests finish.
     pub async fn stop(self) {
-        self.switch.stop();
-        if let Err(error) = self.serving.await {
-            tracing::warn!(%error, "the gateway did not end well");
-        }
+        self.stopping.stop().await;
+        self.stopping.finish(vec![self.serving]).await;
     }
 }
 
@@ -240,6 +243,16 @@ impl Others {
             user: link(&config.user, "user")?,
             pay: link(&config.pay, "pay")?,
         })
+    }
+
+    fn limited(self, calls: usize) -> Self {
+        Self {
+            order: self.order.bulkhead("order", calls),
+            goods: self.goods.bulkhead("goods", calls),
+            coupon: self.coupon.bulkhead("coupon", calls),
+            user: self.user.bulkhead("user", calls),
+            pay: self.pay.bulkhead("pay", calls),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     assemble::{Services, Shared, open_all},
     config::Config,
     exposure, gateway,
-    process::{Process, StartError, connect_bus, serve_public},
+    process::{Process, StartError, Stopping, connect_bus, serve_public},
 };
 
 /// The public services by name, for health.
@@ -50,15 +50,17 @@ impl Shop {
         let mut tasks = services.start(config);
         let mut public = Routes::builder();
         services.add_public(&mut public);
-        let (grpc, serving) = serve_public(config.grpc.listen, public, &PUBLIC_SERVICES, shutdown.clone()).await?;
-        tasks.push(serving);
+        let public = serve_public(config, public, &PUBLIC_SERVICES, shutdown.clone()).await?;
+        tasks.push(public.serving);
         let (links, buyer) = (gateway::links_of_one(&services.link), gateway::buyer(&services));
         let (web, serving) = gateway::serve(config, links, buyer, metrics, shutdown).await?;
         tasks.push(serving);
-        Ok(Self { services, grpc, web, process: Process { bus, broker, switch, tasks } })
+        let stopping = Stopping { switch, health: public.health, config: config.shutdown };
+        let process = Process { bus, broker, stopping, tasks, relays: services.relays().to_vec() };
+        Ok(Self { services, grpc: public.address, web, process })
     }
 
-    /// Stops in order: no new work, running work finishes, then the bus, the broker and the databases.
+    /// Stops in order: not ready, no new work, running work finishes, then the bus, the broker and the databases.
     pub async fn stop(self) {
         self.process.stop().await;
         self.services.schemas.close().await;

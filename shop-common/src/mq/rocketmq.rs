@@ -35,6 +35,7 @@ use super::{
     BATCH, Bus, Handler, Incoming, Outgoing, PublishError, Subscription,
     rules::{self, LEVEL_SECONDS},
 };
+use crate::shutdown::{self, Shutdown, Switch};
 
 /// Listeners that may run at once, and that may wait. The client's own 4 and 16 drop broadcasts when handlers are slow.
 const LISTENERS: usize = 128;
@@ -81,6 +82,11 @@ pub struct RocketMqBus {
     config: RocketMqConfig,
     handlers: Handle,
     consumers: tokio::sync::Mutex<Vec<DefaultMQPushConsumer>>,
+    /// Read by who subscribes, written by who stops: a client that is stopped under a consumer that starts waits for it
+    /// in vain.
+    subscribing: tokio::sync::RwLock<()>,
+    switch: Switch,
+    stopping: Shutdown,
     producer: DefaultMQProducer,
     /// Topics known to exist.
     topics: Mutex<HashSet<String>>,
@@ -108,10 +114,14 @@ impl RocketMqBus {
             .send_msg_timeout(u32::try_from(config.send_timeout.as_millis()).unwrap_or(u32::MAX))
             .build();
         Box::pin(producer.start()).await.map_err(unavailable)?;
+        let (switch, stopping) = shutdown::channel();
         Ok(Arc::new(Self {
             config,
             handlers: Handle::current(),
             consumers: tokio::sync::Mutex::default(),
+            subscribing: tokio::sync::RwLock::default(),
+            switch,
+            stopping,
             producer,
             topics: Mutex::default(),
             client,
@@ -219,7 +229,9 @@ impl Bus for RocketMqBus {
 
     async fn subscribe(&self, subscription: Subscription, handler: Handler) -> Result<(), PublishError> {
         rules::subscription(&subscription)?;
-        self.ensure_topic(&subscription.topic).await?;
+        let subscribing = self.subscribing.read().await;
+        let topic = self.stopping.race(self.ensure_topic(&subscription.topic)).await;
+        topic.ok_or_else(|| unavailable("stopping"))??;
         if subscription.delivery == Delivery::Broadcasting {
             self.create_offsets_dir(&subscription).await?;
         }
@@ -234,10 +246,15 @@ impl Bus for RocketMqBus {
         } else {
             self.consumers.lock().await.push(consumer);
         }
+        drop(subscribing);
         started.map_err(unavailable)
     }
 
     async fn stop_consumers(&self) {
+        self.switch.stop();
+        if tokio::time::timeout(self.config.stop_timeout, self.subscribing.write()).await.is_err() {
+            tracing::warn!("a subscription in progress did not end in time");
+        }
         let consumers = std::mem::take(&mut *self.consumers.lock().await);
         join_all(consumers.into_iter().map(|mut consumer| Box::pin(async move { consumer.shutdown().await }))).await;
     }

@@ -132,7 +132,7 @@ async fn one_that_panics_fails_alone() {
     let outcomes = bodies.queue_up(&batcher, numbers(1..=4)).await;
     assert!(unknown(&outcomes[2], "panic"), "{outcomes:?}");
     assert_eq!([&outcomes[0], &outcomes[1], &outcomes[3]], [&Ok(1), &Ok(2), &Ok(4)]);
-    assert_eq!(bodies.seen()[1..], [vec![1, 2, 3, 4], vec![1, 2, 3, 4], vec![1], vec![2], vec![3], vec![4]]);
+    assert_eq!(bodies.seen()[1..], [vec![1, 2, 3, 4], vec![1, 2, 3, 4], vec![1], vec![2], vec![3], vec![3], vec![4]]);
 }
 
 #[tokio::test]
@@ -167,12 +167,38 @@ async fn a_writer_who_was_faster_costs_one_more_try_of_the_whole() {
 }
 
 #[tokio::test]
-async fn one_alone_is_tried_twice() {
+async fn one_alone_is_tried_three_times() {
     let bodies = Bodies::new();
     let batcher = bodies.batcher(Limits::default(), |ids| if ids.contains(&1) { rollback() } else { echo(ids) });
     let outcomes = bodies.queue_up(&batcher, numbers([1])).await;
     assert!(unknown(&outcomes[0], "poison"), "{outcomes:?}");
-    assert_eq!(bodies.seen(), [vec![0], vec![1], vec![1]]);
+    assert_eq!(bodies.seen(), [vec![0], vec![1], vec![1], vec![1]]);
+}
+
+#[tokio::test]
+async fn one_alone_may_lose_a_deadlock() {
+    for (commands, deadlocks) in [(vec![1], 2), (vec![1, 2], 1)] {
+        let bodies = Bodies::new();
+        let lost = AtomicUsize::new(0);
+        let batcher = bodies.batcher(Limits::default(), move |ids| match ids {
+            [1] if lost.fetch_add(1, Ordering::SeqCst) < deadlocks => rollback(),
+            [_] => echo(ids),
+            _ => rollback(),
+        });
+        let outcomes = bodies.queue_up(&batcher, numbers(commands.clone())).await;
+        assert_eq!(outcomes, commands.into_iter().map(Ok).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn what_could_not_begin_is_known_not_to_be_run() {
+    let bodies = Bodies::new();
+    let batcher = bodies.batcher(Limits::default(), |ids| {
+        if ids.contains(&1) { Err(Failure::NotRun("no connection".into())) } else { echo(ids) }
+    });
+    let outcomes = bodies.queue_up(&batcher, numbers(1..=2)).await;
+    assert_eq!(outcomes, [Err(NotDone::Away("no connection".into())), Err(NotDone::Away("no connection".into()))]);
+    assert_eq!(bodies.seen(), [vec![0], vec![1, 2]], "nor asked again");
 }
 
 #[tokio::test]

@@ -3,10 +3,12 @@
 use std::{net::SocketAddr, time::Duration};
 
 use shop_common::{
-    code::ShopCode,
+    code::{ShopCode, Verdict},
+    db::Failure,
+    deadline,
     error::ShopError,
     link::{Link, Local, call},
-    service::serve_grpc,
+    service::{ServerLimits, serve_grpc},
     shutdown::{self, Switch},
     trace::TraceParent,
 };
@@ -14,6 +16,8 @@ use shop_proto::user::v1::{ReversePointsRequest, ReversePointsResponse, points_s
 use shop_testkit::eventually;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tonic::{Code, Request, Status, transport::Error};
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+use tonic_types::StatusExt;
 
 use crate::points::{PANIC, Points, REFUSED, SLOW, reverse, sized};
 
@@ -31,10 +35,15 @@ struct Served {
 }
 
 async fn serve(points: &Points, address: &str) -> Served {
+    serve_within(points, address, ServerLimits::default()).await
+}
+
+async fn serve_within(points: &Points, address: &str, limits: ServerLimits) -> Served {
     let listener = TcpListener::bind(address).await.unwrap();
     let address = listener.local_addr().unwrap();
     let (switch, shutdown) = shutdown::channel();
-    let ended = tokio::spawn(serve_grpc(listener, points.routes(), shutdown));
+    let routes = points.routes().add_service(tonic_health::server::health_reporter().1);
+    let ended = tokio::spawn(serve_grpc(listener, routes, limits, shutdown));
     Served { address, switch, ended }
 }
 
@@ -180,7 +189,7 @@ async fn calls_run_side_by_side() {
 #[tokio::test]
 async fn a_process_that_is_still_starting_says_so() {
     let (local, points) = (Local::default(), Points::new());
-    let mut client = Client::new(Link::Local(local.clone()));
+    let mut client = Client::new(Link::from(local.clone()));
     let early = ask(&mut client, 1).await.unwrap_err();
     assert!(early.message().contains("still starting"), "{early}");
     assert_eq!(ShopError::from_status(&early).code, ShopCode::Unknown);
@@ -219,4 +228,85 @@ async fn a_link_comes_back_with_its_server() {
     let _second = serve(&points, &first.address.to_string()).await;
     eventually("the link is back", PATIENT, async || ask(&mut client.clone(), 3).await.is_ok()).await;
     assert_eq!(points.finished(), [1, 3]);
+}
+
+#[tokio::test]
+async fn a_full_bulkhead_turns_away_and_nothing_is_run() {
+    for (name, points, link, _served) in bulkheads().await {
+        let mut client = Client::new(link);
+        let slow = tokio::spawn({
+            let mut client = client.clone();
+            async move { ask(&mut client, SLOW).await }
+        });
+        points.wait_for_a_start().await;
+        let refused = ask(&mut client, 2).await.unwrap_err();
+        assert_eq!(ShopError::from_status(&refused).code, ShopCode::Busy, "{name}");
+        assert!(matches!(Failure::from(refused), Failure::NotRun(_)), "{name}");
+        points.let_through();
+        slow.await.unwrap().unwrap();
+        ask(&mut client, 3).await.unwrap();
+        assert_eq!(points.finished(), [SLOW, 3], "{name}");
+    }
+}
+
+/// Links with room for one call.
+async fn bulkheads() -> Vec<(&'static str, Points, Link, Option<Served>)> {
+    let (near, far) = (Points::new(), Points::new());
+    let served = serve(&far, "127.0.0.1:0").await;
+    let remote = Link::remote(&format!("http://{}", served.address)).unwrap();
+    vec![
+        ("local", near.clone(), Link::local(near.routes()).bulkhead("points", 1), None),
+        ("remote", far, remote.bulkhead("points", 1), Some(served)),
+    ]
+}
+
+#[tokio::test]
+async fn one_call_too_many_is_shed_before_any_work_and_says_when_to_come_back() {
+    let points = Points::new();
+    let limits = ServerLimits { max_in_flight: 1, ..ServerLimits::default() };
+    let served = serve_within(&points, "127.0.0.1:0", limits).await;
+    let slow = tokio::spawn({
+        let mut client = remote(served.address);
+        async move { ask(&mut client, SLOW).await }
+    });
+    points.wait_for_a_start().await;
+    let shed = ask(&mut remote(served.address), 2).await.unwrap_err();
+    assert_eq!(shed.code(), Code::ResourceExhausted);
+    assert_eq!(ShopError::from_status(&shed).code, ShopCode::Busy);
+    let delay = shed.get_details_retry_info().and_then(|info| info.retry_delay);
+    assert_eq!(delay, Some(shop_common::error::RETRY_AFTER));
+    let mut health = HealthClient::new(Link::remote(&format!("http://{}", served.address)).unwrap());
+    health.check(HealthCheckRequest::default()).await.unwrap();
+    points.let_through();
+    slow.await.unwrap().unwrap();
+    ask(&mut remote(served.address), 3).await.unwrap();
+    assert_eq!(points.finished(), [SLOW, 3]);
+}
+
+/// The caller hangs up; its handler runs on, and so it is still counted.
+#[tokio::test]
+async fn a_call_is_counted_for_as_long_as_its_handler_runs() {
+    let points = Points::new();
+    let limits = ServerLimits { max_in_flight: 1, ..ServerLimits::default() };
+    let served = serve_within(&points, "127.0.0.1:0", limits).await;
+    let mut client = remote(served.address);
+    let late = client.reverse_points(call(reverse(SLOW), Duration::from_millis(200))).await;
+    assert_eq!(error(late).code, ShopCode::Unknown);
+    points.wait_for_a_start().await;
+    assert_eq!(error(ask(&mut client, 2).await).code, ShopCode::Busy);
+    points.let_through();
+    eventually("its place is free", PATIENT, async || ask(&mut client.clone(), 3).await.is_ok()).await;
+}
+
+#[tokio::test]
+async fn a_call_gets_no_more_time_than_its_callers_caller_has_left() {
+    for (name, mut client, points, _served) in links().await {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(2);
+        deadline::scope(Some(deadline), ask(&mut client, 2)).await.unwrap();
+        assert!(points.told().remaining <= Duration::from_secs(2), "{name}");
+        let past = Some(tokio::time::Instant::now());
+        assert_eq!(error(deadline::scope(past, ask(&mut client, 3)).await).verdict(), Verdict::Unknown, "{name}");
+        deadline::scope(past, deadline::own_time(ask(&mut client, 4))).await.unwrap();
+        assert_eq!(points.finished(), [1, 2, 4], "{name}: without time nothing is begun");
+    }
 }

@@ -200,7 +200,7 @@ async fn two_relays_at_once_lose_nothing() {
             match relay.run_once(NOW).await {
                 Ok(0) => return,
                 Ok(_) | Err(Failure::Rollback(_)) => {}
-                Err(Failure::Down(why)) => panic!("{}: {why}", test.name),
+                Err(Failure::Down(why) | Failure::NotRun(why)) => panic!("{}: {why}", test.name),
             }
         };
         tokio::join!(drain(&relays[0]), drain(&relays[1]));

@@ -67,7 +67,14 @@ fn redeem(order: i64, coupon: i64) -> RedeemCoupon {
 }
 
 pub(crate) fn service(test: &TestDb, deps: Deps) -> Coupon {
-    Coupon::new(&Config { database: test.config.clone(), batch: Limits::default() }, deps)
+    Coupon::new(
+        &Config {
+            database: test.config.clone(),
+            internal_listen: ([127, 0, 0, 1], 0).into(),
+            batch: Limits::default(),
+        },
+        deps,
+    )
 }
 
 #[tokio::test]

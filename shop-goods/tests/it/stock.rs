@@ -64,7 +64,14 @@ fn reserve(order: i64, lines: &[(i64, i32)]) -> ReserveStock {
 }
 
 pub(crate) fn service(test: &TestDb, deps: Deps) -> Goods {
-    Goods::new(&Config { database: test.config.clone(), batch: Limits::default() }, deps)
+    Goods::new(
+        &Config {
+            database: test.config.clone(),
+            internal_listen: ([127, 0, 0, 1], 0).into(),
+            batch: Limits::default(),
+        },
+        deps,
+    )
 }
 
 #[tokio::test]

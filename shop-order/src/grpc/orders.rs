@@ -1,6 +1,6 @@
 //! Orders, for clients.
 
-use std::{pin::Pin, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use shop_common::{
     code::ShopCode,
@@ -16,7 +16,7 @@ use shop_proto::order::v1::{
     CancelOrderRequest, ConfirmOrderRequest, ConfirmOrderResponse, GetOrderRequest, ListOrdersRequest,
     ListOrdersResponse, Order, OrderStatus, WatchOrderRequest, order_service_server::OrderService,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status};
 
@@ -37,6 +37,8 @@ pub(crate) struct Orders {
     pub(crate) db: Db,
     pub(crate) saga: Saga,
     pub(crate) shutdown: Shutdown,
+    /// Places for those who watch.
+    pub(crate) watches: Arc<Semaphore>,
 }
 
 impl Orders {
@@ -98,10 +100,17 @@ impl OrderService for Orders {
         request: Request<WatchOrderRequest>,
     ) -> Result<Response<Self::WatchOrderStream>, Status> {
         let request = request.into_inner();
+        let place = Arc::clone(&self.watches).try_acquire_owned().map_err(|_| {
+            metrics::counter!("shop_shed_total", "at" => "watch").increment(1);
+            ShopError::from(ShopCode::Busy)
+        })?;
         let first = self.owned(request.order_id, request.user_id).await?;
         let (changes, orders) = mpsc::channel(8);
         let (watching, shutdown) = (self.clone(), self.shutdown.clone());
-        tokio::spawn(async move { shutdown.race(watching.watch(first, request, changes)).await });
+        tokio::spawn(async move {
+            shutdown.race(watching.watch(first, request, changes)).await;
+            drop(place);
+        });
         Ok(Response::new(Box::pin(ReceiverStream::new(orders))))
     }
 }

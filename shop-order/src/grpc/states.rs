@@ -77,7 +77,7 @@ fn begun(outcome: Result<Begun, NotDone>) -> DoOutcome {
         Ok(Begun::Now) => (do_outcome::Kind::Done, String::new()),
         Ok(Begun::Already) => (do_outcome::Kind::Already, String::new()),
         Ok(Begun::Refused(refusal)) => return refusal.into(),
-        Err(not_done @ (NotDone::Busy | NotDone::Expired)) => (do_outcome::Kind::NotRun, not_done.to_string()),
+        Err(not_done) if not_done.is_not_run() => (do_outcome::Kind::NotRun, not_done.to_string()),
         Err(not_done) => (do_outcome::Kind::Unknown, not_done.to_string()),
     };
     DoOutcome { kind: kind.into(), refusal: None, detail }
@@ -92,7 +92,7 @@ fn marked(outcome: Result<Marked, NotDone>) -> MarkPaidOutcome {
         Ok(Marked::Amount) => (Kind::NotBoundAmount, String::new()),
         Ok(Marked::NotYet) => (Kind::NotYet, String::new()),
         Ok(Marked::NotFound) => (Kind::NotFound, String::new()),
-        Err(not_done @ (NotDone::Busy | NotDone::Expired)) => (Kind::NotRun, not_done.to_string()),
+        Err(not_done) if not_done.is_not_run() => (Kind::NotRun, not_done.to_string()),
         Err(not_done) => (Kind::Unknown, not_done.to_string()),
     };
     MarkPaidOutcome { kind: kind.into(), detail }

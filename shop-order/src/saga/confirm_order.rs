@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use shop_common::{
     code::{ShopCode, Verdict},
     db::Db,
+    deadline,
     error::{Result, ShopError},
     id::{Generator, GoodsId, OrderId},
     link::call,
@@ -57,11 +58,19 @@ impl Saga {
                 None => return Err(refusal),
             },
         };
+        if deadline::is_past() {
+            // Nothing is stored, and nobody waits.
+            return Err(ShopCode::Busy.into());
+        }
         let until = Instant::now() + self.config.saga_deadline();
-        let order = match self.create(&wanted, priced, until).await? {
-            Created::Created(order) => order,
-            Created::Exists(known) => return self.repeat(known, &wanted, patience).await,
-        };
+        match self.create(&wanted, priced, until).await? {
+            Created::Created(order) => deadline::own_time(self.finish(order, until)).await,
+            Created::Exists(known) => self.repeat(known, &wanted, patience).await,
+        }
+    }
+
+    /// What an order that is stored comes to, whoever still waits.
+    async fn finish(&self, order: Stored, until: Instant) -> Result<Stored> {
         match self.take(&order, until).await {
             Ok(()) => self.confirm(order, until).await,
             Err(cause) => self.give_back(&order, cause, until).await,

@@ -10,6 +10,7 @@ use shop_common::{
     error::ShopError,
     id::OrderId,
     link::{Link, call},
+    retry::{Pauses, Retries},
     trace::TraceParent,
 };
 use shop_proto::{
@@ -24,14 +25,13 @@ use shop_proto::{
         user_service_client::UserServiceClient,
     },
 };
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 use tonic::Status;
 
 use crate::view::Stored;
 
-/// First pause before a step is asked again; doubled up to a second.
-const PAUSE: Duration = Duration::from_millis(20);
-const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// Pauses before a step is asked again.
+const PAUSES: Pauses = Pauses { base: Duration::from_millis(40), cap: Duration::from_secs(2) };
 
 /// How the other services are reached.
 #[derive(Clone, Debug)]
@@ -64,7 +64,12 @@ struct Call<C>(C);
 
 impl<C: Clone + Send + Sync + 'static> Command for Call<C> {}
 
-type Calls<C> = Batcher<Call<C>, DoOutcome>;
+/// One kind of step: its calls, and how often they may be repeated.
+#[derive(Clone)]
+struct Calls<C> {
+    batcher: Batcher<Call<C>, DoOutcome>,
+    retries: Retries,
+}
 
 /// The other services, as the saga sees them.
 #[derive(Clone)]
@@ -84,15 +89,15 @@ impl Participants {
         let redemption = RedemptionServiceClient::new(links.coupon.clone());
         let balance = BalanceServiceClient::new(links.user.clone());
         Self {
-            reserve: coalesce(move |commands| {
+            reserve: coalesce("goods", move |commands| {
                 let (mut client, request) = (stock.clone(), call(ReserveStockRequest { commands }, step_timeout));
                 async move { Ok(client.reserve_stock(request).await?.into_inner().outcomes) }
             }),
-            redeem: coalesce(move |commands| {
+            redeem: coalesce("coupon", move |commands| {
                 let (mut client, request) = (redemption.clone(), call(RedeemCouponRequest { commands }, step_timeout));
                 async move { Ok(client.redeem_coupon(request).await?.into_inner().outcomes) }
             }),
-            debit: coalesce(move |commands| {
+            debit: coalesce("user", move |commands| {
                 let (mut client, request) = (balance.clone(), call(DebitBalanceRequest { commands }, step_timeout));
                 async move { Ok(client.debit_balance(request).await?.into_inner().outcomes) }
             }),
@@ -139,7 +144,8 @@ impl Participants {
         self.insist(order.id(), until, &self.debit, |context| DebitBalanceCommand { context, ..command }).await
     }
 
-    /// Asks until there is an answer or the time is up, always under the same order id.
+    /// Asks until there is an answer or the time is up, always under the same order id. Where the budget of retries is
+    /// exhausted it waits for its turn.
     async fn insist<C>(
         &self,
         order_id: OrderId,
@@ -150,7 +156,8 @@ impl Participants {
     where
         C: Clone + Send + Sync + 'static,
     {
-        let mut pause = PAUSE;
+        calls.retries.first();
+        let mut repeats = 0;
         loop {
             let deadline = until.min(Instant::now() + self.step_timeout);
             let remaining = deadline.saturating_duration_since(Instant::now()).as_millis();
@@ -158,16 +165,14 @@ impl Participants {
                 remaining_ms: i64::try_from(remaining).unwrap_or(i64::MAX),
                 traceparent: TraceParent::current().to_string(),
             };
-            let outcome = calls.run(Call(command(Some(context))), Some(deadline)).await;
+            let outcome = calls.batcher.run(Call(command(Some(context))), Some(deadline)).await;
             if let Some(step) = outcome.ok().and_then(answered) {
                 return step;
             }
-            if Instant::now() + pause >= until {
+            if !calls.retries.turn(PAUSES, &mut repeats, until).await {
                 return Step::Unknown;
             }
             tracing::debug!(%order_id, "a step is not known to be done; asking again");
-            sleep(pause).await;
-            pause = pause.saturating_mul(2).min(PAUSE_MAX);
         }
     }
 }
@@ -185,14 +190,15 @@ fn answered(outcome: DoOutcome) -> Option<Step> {
     }
 }
 
-fn coalesce<C, Fut>(rpc: impl Fn(Vec<C>) -> Fut + Send + Sync + 'static) -> Calls<C>
+fn coalesce<C, Fut>(to: &'static str, rpc: impl Fn(Vec<C>) -> Fut + Send + Sync + 'static) -> Calls<C>
 where
     C: Clone + Send + Sync + 'static,
     Fut: Future<Output = Result<Vec<DoOutcome>, Status>> + Send + 'static,
 {
     let limits = Limits { in_flight: 8, ..Limits::default() };
-    Batcher::new(limits, move |calls: Arc<[Call<C>]>| {
+    let batcher = Batcher::new(limits, move |calls: Arc<[Call<C>]>| {
         let answer = rpc(calls.iter().map(|call| call.0.clone()).collect());
-        async move { answer.await.map_err(|status| Failure::Down(status.to_string().into())) }
-    })
+        async move { answer.await.map_err(Failure::from) }
+    });
+    Calls { batcher, retries: Retries::new(to) }
 }

@@ -32,7 +32,8 @@ impl Sweeper {
         }
         let commands = payments.iter().map(|payment| mark_paid(payment)).collect();
         let mut orders = OrderStateServiceClient::new(self.orders.clone());
-        let outcomes = match orders.mark_paid(call(MarkPaidRequest { commands }, TIMEOUT)).await {
+        let outcomes = match self.order_retries.ask(orders.mark_paid(call(MarkPaidRequest { commands }, TIMEOUT))).await
+        {
             Ok(answer) => answer.into_inner().outcomes,
             Err(status) => {
                 tracing::warn!(%status, payments = payments.len(), "orders cannot be asked; asking again later");
@@ -90,7 +91,7 @@ impl Sweeper {
         };
         let request = AwardPointsRequest { commands: payments.iter().map(command).collect() };
         let mut points = PointsServiceClient::new(self.points.clone());
-        let outcomes = match points.award_points(call(request, TIMEOUT)).await {
+        let outcomes = match self.user_retries.ask(points.award_points(call(request, TIMEOUT))).await {
             Ok(answer) => answer.into_inner().outcomes,
             Err(status) => return tracing::warn!(%status, "points cannot be credited; asking again later"),
         };
@@ -121,7 +122,7 @@ impl Sweeper {
             |payment: &&Payment| ReversePointsCommand { context: Some(context()), pay_id: payment.pay_id.get() };
         let request = ReversePointsRequest { commands: payments.iter().map(command).collect() };
         let mut points = PointsServiceClient::new(self.points.clone());
-        let outcomes = match points.reverse_points(call(request, TIMEOUT)).await {
+        let outcomes = match self.user_retries.ask(points.reverse_points(call(request, TIMEOUT))).await {
             Ok(answer) => answer.into_inner().outcomes,
             Err(status) => return tracing::warn!(%status, "points cannot be taken back; asking again later"),
         };

@@ -15,6 +15,7 @@ use shop_common::{
     due::Sweep,
     id::{Generator, PayId},
     link::Link,
+    retry::Retries,
     time::Millis,
     trace::TraceParent,
 };
@@ -37,6 +38,8 @@ pub(crate) struct Sweeper {
     pub(crate) ids: Arc<Generator>,
     pub(crate) orders: Link,
     pub(crate) points: Link,
+    pub(crate) order_retries: Retries,
+    pub(crate) user_retries: Retries,
     pub(crate) settling: Settling,
     pub(crate) start_refund: Batcher<StartRefund, Started>,
     pub(crate) answer_refund: Batcher<AnswerRefund, ()>,
@@ -52,7 +55,7 @@ impl Sweep for Sweeper {
     async fn run_once(&self, now: Millis) -> Result<usize, Failure> {
         let due = store::claim_due(&self.db, LIMIT, now).await?;
         if !due.is_empty() {
-            TraceParent::start().scope(self.work(&due)).await;
+            Box::pin(TraceParent::start().scope(self.work(&due))).await;
         }
         Ok(due.len())
     }

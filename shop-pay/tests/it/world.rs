@@ -87,7 +87,8 @@ fn config(test: &TestDb, change: impl Fn(&mut SandboxConfig)) -> Config {
     };
     change(&mut sandbox);
     let database = DatabaseConfig { url: test.config.url.clone(), max_connections: 8 };
-    Config { database, batch: Limits::default(), relay: RelayConfig::default(), sandbox }
+    let internal_listen = ([127, 0, 0, 1], 0).into();
+    Config { database, internal_listen, batch: Limits::default(), relay: RelayConfig::default(), sandbox }
 }
 
 impl World {

@@ -46,5 +46,12 @@ pub(crate) fn users(users: &[(i64, i64, i64)]) -> String {
 }
 
 pub(crate) fn service(test: &TestDb, deps: Deps) -> User {
-    User::new(&Config { database: test.config.clone(), batch: Limits::default() }, deps)
+    User::new(
+        &Config {
+            database: test.config.clone(),
+            internal_listen: ([127, 0, 0, 1], 0).into(),
+            batch: Limits::default(),
+        },
+        deps,
+    )
 }

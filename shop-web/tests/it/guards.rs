@@ -181,3 +181,18 @@ async fn a_body_that_breaks_off_is_400() {
     let body = Body::from_stream(stream::once(async { Err::<Bytes, _>(std::io::Error::other("gone")) }));
     assert_eq!(world.post("/api/v1/orders/1/cancel", body).await.problem().0, 400);
 }
+
+#[tokio::test]
+async fn a_slow_service_takes_no_more_than_its_calls() {
+    let world = World::with(&Config { max_calls: 1, ..Config::default() });
+    world.fake.close();
+    let router = world.router.clone();
+    let get = || request("GET", "/api/v1/goods").body(Body::empty()).unwrap();
+    let first = tokio::spawn(async move { send(&router, get()).await });
+    world.fake.wait_for_calls(1).await;
+    let busy = world.send(get()).await;
+    assert_eq!((busy.problem(), busy.header("retry-after")), ((429, "SHOP_BUSY".into(), None), "1"));
+    world.fake.open();
+    assert_eq!(first.await.unwrap().status, 200);
+    assert_eq!(world.send(get()).await.status, 200);
+}

@@ -16,6 +16,9 @@ use crate::{
     world::World,
 };
 
+/// How long what runs may take to finish after the stop.
+const GRACE: Duration = Duration::from_secs(15);
+
 struct Served {
     world: World,
     addresses: Vec<SocketAddr>,
@@ -29,7 +32,7 @@ async fn serve(config: Config) -> Served {
     let addresses = listeners.iter().map(|listener| listener.local_addr().unwrap()).collect();
     let (switch, shutdown) = shutdown::channel();
     let router = world.router.clone();
-    let server = tokio::spawn(async move { shop_web::serve(&config, listeners.into(), router, shutdown).await });
+    let server = tokio::spawn(async move { shop_web::serve(&config, listeners.into(), router, GRACE, shutdown).await });
     Served { world, addresses, switch, server }
 }
 
@@ -108,7 +111,7 @@ async fn the_drain_has_an_end() {
     let stopped = Instant::now();
     served.switch.stop();
     served.server.await.unwrap();
-    assert_eq!(stopped.elapsed().as_secs(), 15);
+    assert_eq!(stopped.elapsed().as_secs(), GRACE.as_secs());
 }
 
 #[tokio::test(start_paused = true)]
@@ -168,4 +171,20 @@ async fn grpc_and_http2_are_not_spoken_here() {
     let served = serve(Config::default()).await;
     let answer = read_to_end(connect(served.addresses[0], "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await).await;
     assert!(!answer.starts_with("HTTP/1.1 2"), "{answer}");
+}
+
+#[tokio::test]
+async fn headers_are_bounded_in_bytes() {
+    let served = serve(Config::default()).await;
+    for bytes in [70 << 10, 1 << 20] {
+        let stream = TcpStream::connect(served.addresses[0]).await.unwrap();
+        let (mut reading, mut writing) = stream.into_split();
+        let large = format!("GET /healthz HTTP/1.1\r\nHost: x\r\nx-large: {}\r\n\r\n", "y".repeat(bytes));
+        // The server need not read to the end what it has refused.
+        tokio::spawn(async move { writing.write_all(large.as_bytes()).await });
+        let mut answer = Vec::new();
+        // A reset is a refusal too: the server closes over what it did not read.
+        reading.read_to_end(&mut answer).await.unwrap_or_default();
+        assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 431"), "{bytes}");
+    }
 }

@@ -315,7 +315,7 @@ async fn a_listener_outside_of_loopback_needs_each_key() {
             said.extend(["--set", yes]);
         }
     }
-    let internal = ["--set", "internal.goods_listen=0.0.0.0:0", "--set", "mq.name_server=127.0.0.1:1"];
+    let internal = ["--set", "goods.internal_listen=0.0.0.0:0", "--set", "mq.name_server=127.0.0.1:1"];
     refuses_to_start(&data, &internal, "goods", "internal.allow_public_listen").await;
     assert!(!data.exists(), "nothing was begun");
 }

@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use shop_common::{error::ShopError, link::call, service::serve_grpc, shutdown};
+use shop_common::{
+    error::ShopError,
+    link::call,
+    service::{ServerLimits, serve_grpc},
+    shutdown,
+};
 use shop_proto::order::v1::{ConfirmOrderRequest, OrderStatus, order_service_client::OrderServiceClient};
 use shop_testkit::eventually;
 use tokio::net::TcpListener;
@@ -127,7 +132,7 @@ async fn served(world: &World) -> (shutdown::Switch, std::net::SocketAddr) {
     let listener = listener.into_std().unwrap();
     world.process().run(async move {
         let listener = TcpListener::from_std(listener).unwrap();
-        serve_grpc(listener, routes.routes(), stopped).await.unwrap();
+        serve_grpc(listener, routes.routes(), ServerLimits::default(), stopped).await.unwrap();
     });
     (switch, address)
 }

@@ -1,0 +1,117 @@
+//! Connections of a listener: bounded in number; one that says nothing, or does not read what it asked for, is given up.
+
+use std::{
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures::Stream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::sleep,
+};
+use tokio_io_timeout::TimeoutStream;
+use tonic::transport::server::Connected;
+
+/// Longest time a peer may leave what is sent to it unread.
+const UNREAD_MAX: Duration = Duration::from_secs(30);
+/// Pause after a failed accept: it fails again at once while the process has no file descriptors left.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Places for connections, shared by the listeners that share clones.
+#[derive(Clone, Debug)]
+pub struct Places {
+    free: Arc<Semaphore>,
+    silence: Option<Duration>,
+}
+
+/// An accepted connection; its place is free when it is dropped.
+#[derive(Debug)]
+pub struct Connection {
+    stream: Pin<Box<TimeoutStream<TcpStream>>>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Places {
+    /// Places for `connections`; more wait to be accepted.
+    pub fn new(connections: usize) -> Self {
+        Self { free: Arc::new(Semaphore::new(connections)), silence: None }
+    }
+
+    /// Gives a connection up that says nothing for this long: for protocols whose peers are pinged.
+    #[must_use]
+    pub fn silent_at_most(self, silence: Duration) -> Self {
+        Self { silence: Some(silence), ..self }
+    }
+
+    /// The next connection, once there is a place for it.
+    pub async fn accept(&self, listener: &TcpListener) -> io::Result<Connection> {
+        let place = Arc::clone(&self.free).acquire_owned().await.map_err(io::Error::other)?;
+        let accepted = listener.accept().await.and_then(|(stream, _)| stream.set_nodelay(true).map(|()| stream));
+        let stream = match accepted {
+            Ok(stream) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "a connection was not accepted");
+                sleep(PAUSE).await;
+                return Err(error);
+            }
+        };
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_read_timeout(self.silence);
+        stream.set_write_timeout(Some(UNREAD_MAX));
+        Ok(Connection { stream: Box::pin(stream), _place: place })
+    }
+
+    /// All connections of `listener`.
+    pub fn incoming(self, listener: TcpListener) -> impl Stream<Item = io::Result<Connection>> {
+        futures::stream::unfold((self, listener), |(places, listener)| async move {
+            Some((places.accept(&listener).await, (places, listener)))
+        })
+    }
+}
+
+impl Connected for Connection {
+    type ConnectInfo = Option<SocketAddr>;
+
+    fn connect_info(&self) -> Self::ConnectInfo {
+        self.stream.get_ref().peer_addr().ok()
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.stream.as_mut().poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.stream.as_mut().poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.as_mut().poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.as_mut().poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.stream.as_mut().poll_write_vectored(cx, bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
