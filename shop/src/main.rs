@@ -6,6 +6,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use shop::cli::{Cli, run};
 
+/// Half of an order's time in user mode is small allocations, which glibc serves under locks shared by all threads.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     // Two providers of one process panic at the first TLS use; the first one installed stays.

@@ -11,6 +11,7 @@
 mod audit;
 mod audit_under_load;
 mod bad_inputs;
+mod bench;
 mod cancel_suite;
 mod child;
 mod cli;
