@@ -5,10 +5,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use shop_proto::common::v1::{CommandContext, DoOutcome, UndoOutcome, do_outcome, undo_outcome};
 use tokio::{net::TcpListener, time::Instant};
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{
     service::Routes,
-    transport::{Error, Server},
+    transport::{Error, Server, server::TcpIncoming},
 };
 
 use crate::{
@@ -78,12 +77,14 @@ impl SweeperConfig {
 /// # Errors
 /// The transport's.
 pub async fn serve_grpc(listener: TcpListener, routes: Routes, shutdown: Shutdown) -> Result<(), Error> {
+    // An answer is several small writes; the last one must not wait for the caller's acknowledgement of the first.
+    let connections = TcpIncoming::from(listener).with_nodelay(Some(true));
     Server::builder()
         .layer(ServeLayer)
         .max_concurrent_streams(256)
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .add_routes(routes)
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), shutdown.stopped())
+        .serve_with_incoming_shutdown(connections, shutdown.stopped())
         .await
 }
 
