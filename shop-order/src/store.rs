@@ -177,6 +177,9 @@ pub(crate) async fn insert(tx: &Tx, orders: Vec<Stored>) -> Result<()> {
 }
 
 async fn with_items(db: &impl ConnectionTrait, rows: Vec<order::Model>) -> Result<Vec<Stored>> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
     let ids = sql::padded(rows.iter().map(|row| row.order_id));
     let items = item::Entity::find()
         .filter(item::Column::OrderId.is_in(ids))

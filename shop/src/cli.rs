@@ -17,6 +17,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::{
     assemble::{open_all, open_all_to_look},
     audit::{Options, audit},
+    bench::{self, bench},
     config::Config,
     demo::demo,
     exposure,
@@ -91,6 +92,8 @@ enum Command {
         #[arg(long, value_name = "SECONDS", default_value_t = 2)]
         confirm: u64,
     },
+    /// Puts load on a shop, then audits it; exit 0 only if the audit is clean and every answer was of the right class.
+    Bench(bench::Args),
     /// Prints the configuration in force, secrets as ***.
     Config,
 }
@@ -129,6 +132,7 @@ async fn command(cli: Cli) -> Outcome {
             seed(&schemas).await?;
             schemas.close().await;
         }
+        Command::Bench(args) => return Box::pin(show_bench(&args, &config, &cli.common)).await,
         Command::Audit { json, wait, confirm } => return show_audit(&config, json, wait, confirm).await,
     }
     Ok(ExitCode::SUCCESS)
@@ -151,6 +155,18 @@ async fn show_audit(config: &Config, json: bool, wait: Option<u64>, confirm: u64
     let text = if json { report.to_json().to_string() } else { report.to_string() };
     println!("{text}");
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn show_bench(args: &bench::Args, config: &Config, common: &Common) -> Outcome {
+    telemetry::init(&config.log.filter);
+    let config_of = |more: &[(&str, String)]| {
+        let flags: Vec<(&str, String)> = common.flags().into_iter().chain(more.iter().cloned()).collect();
+        Ok(Config::read(common.config.as_deref(), &flags)?)
+    };
+    let report = Box::pin(bench(args, config_of, recorder()?)).await?;
+    let text = if args.json { serde_json::to_string_pretty(&report.to_json()?)? } else { report.to_string() };
+    println!("{text}");
+    Ok(if report.is_right() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn up(config: &Config) -> Result<(), Box<dyn Error + Send + Sync>> {

@@ -6,6 +6,9 @@ use std::process::ExitCode;
 use clap::Parser;
 use shop::cli::{Cli, run};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     // Two providers of one process panic at the first TLS use; the first one installed stays.

@@ -91,18 +91,30 @@ where
     P: Fn(Duration) -> F,
     F: Future<Output = ()>,
 {
-    if let Some(limit) = options.wait {
-        let end = clock.now().after(limit);
-        while clock.now() < end && !pending::count(schemas, options, clock.now()).await?.is_nothing() {
-            pause(POLL).await;
-        }
-    }
+    settle(schemas, options, clock, &pause).await?;
     let first = look(schemas, options, clock.now()).await?;
     if first.is_certain() {
         return Ok(first);
     }
     pause(options.confirm).await;
     Ok(look(schemas, options, clock.now()).await?.confirming(&first))
+}
+
+/// Lets work in flight finish, as long as `options` say.
+///
+/// # Errors
+/// A schema cannot be read.
+pub async fn settle<P, F>(schemas: &Schemas, options: &Options, clock: &Clock, pause: P) -> Result<(), Failure>
+where
+    P: Fn(Duration) -> F,
+    F: Future<Output = ()>,
+{
+    let Some(limit) = options.wait else { return Ok(()) };
+    let end = clock.now().after(limit);
+    while clock.now() < end && !pending::count(schemas, options, clock.now()).await?.is_nothing() {
+        pause(POLL).await;
+    }
+    Ok(())
 }
 
 /// One look, with what a second one may not find again.
