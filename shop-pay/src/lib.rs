@@ -9,6 +9,7 @@ mod consume;
 mod entity;
 mod grpc;
 pub mod payment;
+pub mod reconcile;
 mod settling;
 mod store;
 mod sweep;
@@ -46,6 +47,7 @@ use crate::{
     },
     consume::on_order_cancelled::on_order_cancelled,
     grpc::refused::Refused,
+    reconcile::Reconciler,
     settling::Settling,
     sweep::Sweeper,
     tx::{ClosePayments, answer_refund, clear_owed, close_payments, create_payment, settle_payment, start_refund},
@@ -182,6 +184,11 @@ impl Pay {
     /// Told when something has become due at once; for `sweep_until_stopped`.
     pub fn wake(&self) -> Arc<Notify> {
         Arc::clone(&self.wake)
+    }
+
+    /// Holds a channel's statements against our books; nothing need be served for it.
+    pub fn reconciler(&self) -> Reconciler {
+        Reconciler(Arc::clone(&self.sweeper))
     }
 
     /// What sends its messages.

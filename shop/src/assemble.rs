@@ -77,7 +77,11 @@ pub async fn open_all_to_look(config: &Config) -> Result<Schemas, Failure> {
     })
 }
 
-async fn open_to_look(config: &DatabaseConfig) -> Result<Db, Failure> {
+/// Opens one database as it stands.
+///
+/// # Errors
+/// It is not there.
+pub async fn open_to_look(config: &DatabaseConfig) -> Result<Db, Failure> {
     // Connecting would create the file, and an empty shop has nothing to complain about.
     if let Some(file) = config.url.reveal().strip_prefix("sqlite://").and_then(|rest| rest.split('?').next())
         && !Path::new(file).is_file()

@@ -20,7 +20,7 @@ use crate::{
     bench::{self, bench},
     config::Config,
     demo::demo,
-    exposure,
+    exposure, reconcile,
     role::{Role, Web},
     running::Shop,
     seed::seed,
@@ -28,7 +28,7 @@ use crate::{
 
 type Outcome = Result<ExitCode, Box<dyn Error + Send + Sync>>;
 
-/// Exit code of an audit that could not look.
+/// Exit code of a command that could not look.
 const COULD_NOT_LOOK: u8 = 2;
 
 /// A RocketMQ trade system in one binary: orders, stock, coupons, balance and payments that cannot be lost.
@@ -94,13 +94,16 @@ enum Command {
     },
     /// Puts load on a shop, then audits it; exit 0 only if the audit is clean and every answer was of the right class.
     Bench(bench::Args),
+    /// Holds a channel's statement of a day against our books; exit 0 nothing open, 1 something is, 2 could not look.
+    Reconcile(reconcile::Wanted),
     /// Prints the configuration in force, secrets as ***.
     Config,
 }
 
 /// Does what it was told.
 pub async fn run(cli: Cli) -> ExitCode {
-    let could_not = if matches!(cli.command, Command::Audit { .. }) { COULD_NOT_LOOK } else { 1 };
+    let looks = matches!(cli.command, Command::Audit { .. } | Command::Reconcile(_));
+    let could_not = if looks { COULD_NOT_LOOK } else { 1 };
     match Box::pin(command(cli)).await {
         Ok(code) => code,
         Err(error) => {
@@ -133,6 +136,7 @@ async fn command(cli: Cli) -> Outcome {
             schemas.close().await;
         }
         Command::Bench(args) => return Box::pin(show_bench(&args, &config, &cli.common)).await,
+        Command::Reconcile(wanted) => return show_reconcile(&config, &wanted).await,
         Command::Audit { json, wait, confirm } => return show_audit(&config, json, wait, confirm).await,
     }
     Ok(ExitCode::SUCCESS)
@@ -167,6 +171,14 @@ async fn show_bench(args: &bench::Args, config: &Config, common: &Common) -> Out
     let text = if args.json { serde_json::to_string_pretty(&report.to_json()?)? } else { report.to_string() };
     println!("{text}");
     Ok(if report.is_right() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn show_reconcile(config: &Config, wanted: &reconcile::Wanted) -> Outcome {
+    telemetry::init(&config.log.filter);
+    let report = Box::pin(reconcile::reconcile(config, wanted)).await?;
+    let text = if wanted.json() { serde_json::to_string_pretty(&report)? } else { report.to_string() };
+    println!("{text}");
+    Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn up(config: &Config) -> Result<(), Box<dyn Error + Send + Sync>> {

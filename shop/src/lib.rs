@@ -10,6 +10,7 @@ pub mod demo;
 pub mod exposure;
 mod gateway;
 pub mod process;
+pub mod reconcile;
 pub mod role;
 pub mod running;
 pub mod seed;

@@ -2,6 +2,7 @@
 //!
 //! Lock order in every body: pay orders by order id, then payments by payment id, then their refunds or notifications.
 
+mod books;
 mod numbers;
 mod read;
 mod save;
@@ -16,7 +17,8 @@ use shop_common::{
 };
 
 pub(crate) use self::{
-    read::{claim_due, open_refunds, payment, payments},
+    books::books,
+    read::{claim_due, open_refunds, payment, payments, refund},
     save::save,
 };
 use crate::{

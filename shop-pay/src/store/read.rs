@@ -5,7 +5,7 @@ use shop_common::{
     db::{Db, Result},
     due::{Backoff, Due},
     due_table,
-    id::PayId,
+    id::{PayId, RefundId},
     sql,
     time::Millis,
 };
@@ -37,6 +37,11 @@ pub(crate) async fn open_refunds(db: &impl ConnectionTrait, pay_ids: Vec<i64>) -
         .filter(refund::Column::PayId.is_in(sql::padded(pay_ids)))
         .filter(refund::Column::State.eq(numbers::refund_number(State::Open)));
     open.all(db).await?.into_iter().map(of_refund).collect()
+}
+
+/// One refund.
+pub(crate) async fn refund(db: &impl ConnectionTrait, refund_id: RefundId) -> Result<Option<Refund>> {
+    refund::Entity::find_by_id(refund_id.get()).one(db).await?.map(of_refund).transpose()
 }
 
 /// Claims up to `limit` payments that owe something, in due order.

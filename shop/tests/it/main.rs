@@ -25,6 +25,7 @@ mod overload;
 mod page;
 mod paid_suite;
 mod races;
+mod reconcile;
 mod saga_table;
 mod sequences;
 mod traps;

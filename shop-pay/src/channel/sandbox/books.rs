@@ -128,9 +128,14 @@ impl Books {
     }
 }
 
+/// The provider's own number of a trade.
+pub(super) fn trade_no(pay_id: PayId) -> String {
+    format!("SB{pay_id}")
+}
+
 impl Entry {
     fn new(trade: Trade, state: State) -> Self {
-        let trade_no = format!("SB{}", trade.pay_id);
+        let trade_no = trade_no(trade.pay_id);
         Self { loaded: None, state, amount: trade.amount, trade_no, paid: None, refunded: Fen::ZERO }
     }
 

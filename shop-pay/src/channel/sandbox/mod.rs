@@ -34,6 +34,7 @@ use super::{Closing, Found, Headers, Notification, PaymentChannel, Return, Trade
 use crate::{
     config::{BadConfig, SandboxConfig},
     payment::refund::Answer,
+    reconcile::statement::{Day, write_sandbox},
 };
 
 /// The channel's name.
@@ -102,6 +103,15 @@ impl Sandbox {
                 Ok(())
             }
         }
+    }
+
+    /// What the provider booked on `day`, as its merchants download it.
+    ///
+    /// # Errors
+    /// The books cannot be read.
+    pub async fn statement(&self, day: Day) -> Result<String> {
+        let lines = store::booked(self.db.read(), day.bounds()).await.map_err(ShopError::from)?;
+        Ok(write_sandbox(&lines))
     }
 
     async fn act(&self, act: Act) -> Result<Acted> {

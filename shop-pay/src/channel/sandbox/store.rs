@@ -12,10 +12,13 @@ use shop_common::{
 };
 
 use super::{
-    books::{Act, Acted, Books, Entry, State},
+    books::{Act, Acted, Books, Entry, State, trade_no},
     entity::{refund, trade},
 };
-use crate::channel::Return;
+use crate::{
+    channel::Return,
+    reconcile::statement::{Line, Movement},
+};
 
 const PAY: Update = Update {
     table: "sandbox_trade",
@@ -161,6 +164,35 @@ fn entry(row: trade::Model) -> Result<Entry> {
 /// One trade.
 pub(super) async fn trade(db: &impl ConnectionTrait, pay_id: PayId) -> Result<Option<Entry>> {
     trade::Entity::find_by_id(pay_id.get()).one(db).await?.map(entry).transpose()
+}
+
+/// What was paid and paid back from `from` until before `until`, in the order it was booked.
+pub(super) async fn booked(db: &impl ConnectionTrait, (from, until): (Millis, Millis)) -> Result<Vec<Line>> {
+    let paid = trade::Entity::find()
+        .filter(trade::Column::PaidMs.gte(from.get()))
+        .filter(trade::Column::PaidMs.lt(until.get()))
+        .all(db)
+        .await?;
+    let back = refund::Entity::find()
+        .filter(refund::Column::CreateMs.gte(from.get()))
+        .filter(refund::Column::CreateMs.lt(until.get()))
+        .all(db)
+        .await?;
+    let payment = |row: trade::Model| Line {
+        movement: Movement::Payment(PayId::new(row.pay_id)),
+        amount: Fen::new(row.amount_fen),
+        channel_trade_no: row.trade_no,
+        at: Millis::new(row.paid_ms.unwrap_or_default()),
+    };
+    let refund = |row: refund::Model| Line {
+        movement: Movement::Refund(PayId::new(row.pay_id), RefundId::new(row.refund_id)),
+        amount: Fen::new(row.amount_fen),
+        channel_trade_no: trade_no(PayId::new(row.pay_id)),
+        at: Millis::new(row.create_ms),
+    };
+    let mut lines: Vec<Line> = paid.into_iter().map(payment).chain(back.into_iter().map(refund)).collect();
+    lines.sort_by_key(|line| (line.at, line.movement));
+    Ok(lines)
 }
 
 /// A notification that is due.
