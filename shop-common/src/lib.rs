@@ -7,6 +7,7 @@ pub mod code;
 pub mod config;
 pub mod consume;
 pub mod db;
+pub mod dead;
 pub mod due;
 pub mod error;
 pub mod hold;

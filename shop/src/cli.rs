@@ -12,6 +12,7 @@ use crate::{
     audit::{Options, audit},
     config::Config,
     demo::demo,
+    dlq::{self, Dlq},
     exposure,
     role::{Role, Web},
     running::Shop,
@@ -20,7 +21,7 @@ use crate::{
 
 type Outcome = Result<ExitCode, Box<dyn Error + Send + Sync>>;
 
-/// Exit code of an audit that could not look.
+/// Exit code of an audit, or a list of dead letters, that could not look.
 const COULD_NOT_LOOK: u8 = 2;
 
 /// A RocketMQ trade system in one binary: orders, stock, coupons, balance and payments that cannot be lost.
@@ -84,13 +85,15 @@ enum Command {
         #[arg(long, value_name = "SECONDS", default_value_t = 2)]
         confirm: u64,
     },
+    /// Lists, shows, resends and discards dead letters and parked messages.
+    Dlq(Dlq),
     /// Prints the configuration in force, secrets as ***.
     Config,
 }
 
 /// Does what it was told.
 pub async fn run(cli: Cli) -> ExitCode {
-    let could_not = if matches!(cli.command, Command::Audit { .. }) { COULD_NOT_LOOK } else { 1 };
+    let could_not = if matches!(cli.command, Command::Audit { .. } | Command::Dlq(_)) { COULD_NOT_LOOK } else { 1 };
     match Box::pin(command(cli)).await {
         Ok(code) => code,
         Err(error) => {
@@ -122,6 +125,7 @@ async fn command(cli: Cli) -> Outcome {
             seed(&schemas).await?;
             schemas.close().await;
         }
+        Command::Dlq(told) => return dlq::run(&config, told).await,
         Command::Audit { json, wait, confirm } => return show_audit(&config, json, wait, confirm).await,
     }
     Ok(ExitCode::SUCCESS)

@@ -6,6 +6,7 @@ pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod demo;
+mod dlq;
 pub mod exposure;
 mod gateway;
 pub mod process;

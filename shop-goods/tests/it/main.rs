@@ -8,4 +8,5 @@
 )]
 
 mod grpc;
+mod holds;
 mod stock;
