@@ -86,6 +86,12 @@ impl Kind {
     }
 }
 
+/// How `group` receives, if it is one of ours.
+pub fn delivery_of(group: &str) -> Option<Delivery> {
+    let listens = |kind: &&Kind| kind.groups.iter().any(|other| other.name == group);
+    ALL.iter().find(listens).map(|kind| kind.delivery)
+}
+
 /// The group names that more than one service claims; must be empty before anything subscribes.
 pub fn shared_groups(kinds: &[Kind]) -> Vec<&'static str> {
     let all: Vec<&Group> = kinds.iter().flat_map(|kind| kind.groups).collect();

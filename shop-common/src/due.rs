@@ -76,6 +76,13 @@ impl Backoff {
 }
 
 impl Due {
+    /// Whether any row is due. Claiming writes; an idle sweeper must not, so it looks first.
+    pub async fn any(&self, db: &impl ConnectionTrait, now: Millis) -> Result<bool> {
+        let values = [Value::from(now.get()), Value::from(1_i64)];
+        let select = Statement::from_sql_and_values(db.get_database_backend(), self.select, values);
+        Ok(db.query_one_raw(select).await?.is_some())
+    }
+
     /// Claims up to `limit` rows that are due, in due order: their keys and how often they were claimed before.
     ///
     /// # Errors

@@ -3,6 +3,8 @@
 //! Do inserts the row as *held*; undo without a do inserts it as *never*. So a repeat finds its own row, an undo that
 //! comes first leaves a tombstone that keeps the late do out, and of two racers one meets the unique key, rolls back
 //! and decides from rows (traps 16, 20, 33). *Undone* and *never* are terminal.
+//!
+//! A table may say until when its holds may stand (`due_ms`): past that, somebody asks what became of the order.
 
 use std::{collections::BTreeMap, fmt::Debug};
 
@@ -74,6 +76,17 @@ pub enum Undone {
     AlreadyUndone,
 }
 
+/// What became of making a hold final.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finished {
+    /// By this very command.
+    Now,
+    /// It was final before.
+    Already,
+    /// There is no hold, or what it held was given back.
+    NotHeld,
+}
+
 impl From<Done> for DoOutcome {
     fn from(done: Done) -> Self {
         let kind = match done {
@@ -108,12 +121,14 @@ pub enum Before {
     TooLate,
 }
 
-/// A hold as loaded and as it is now; `subject` is what is held, where the table says so.
+/// A hold as loaded and as it is now; `subject` is what is held, where the table says so, and `until` is when somebody
+/// asks about a new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Row {
     loaded: Option<State>,
     state: State,
     subject: Option<i64>,
+    until: Option<Millis>,
 }
 
 /// The holds of a batch, by order or payment.
@@ -137,12 +152,30 @@ impl Holds {
 
     /// Takes: only after [`Before::Free`].
     pub fn hold(&mut self, key: i64, subject: Option<i64>) {
-        self.0.entry(key).or_insert(Row { loaded: None, state: State::Held, subject });
+        self.0.entry(key).or_insert(Row { loaded: None, state: State::Held, subject, until: None });
+    }
+
+    /// Takes in a table whose holds may stand `until` a time: only after [`Before::Free`].
+    pub fn hold_until(&mut self, key: i64, until: Millis) {
+        self.0.entry(key).or_insert(Row { loaded: None, state: State::Held, subject: None, until: Some(until) });
+    }
+
+    /// Makes what is held final; an undo still gives it back.
+    pub fn finish(&mut self, key: i64) -> Finished {
+        match self.0.get_mut(&key) {
+            Some(row) if row.state == State::Held => {
+                row.state = State::Final;
+                Finished::Now
+            }
+            Some(row) if row.state == State::Final => Finished::Already,
+            _ => Finished::NotHeld,
+        }
     }
 
     /// Undoes; the effect is given back by the caller on [`Undone::Undone`] and on nothing else.
     pub fn undo(&mut self, key: i64) -> Undone {
-        let row = self.0.entry(key).or_insert(Row { loaded: None, state: State::Never, subject: None });
+        let never = Row { loaded: None, state: State::Never, subject: None, until: None };
+        let row = self.0.entry(key).or_insert(never);
         match row.state {
             State::Held | State::Final => {
                 row.state = State::Undone;
@@ -155,7 +188,7 @@ impl Holds {
 
     /// Puts a row as if it had been loaded, for tests of the rules.
     pub fn put(&mut self, key: i64, state: State) {
-        self.0.insert(key, Row { loaded: Some(state), state, subject: None });
+        self.0.insert(key, Row { loaded: Some(state), state, subject: None, until: None });
     }
 }
 
@@ -168,22 +201,32 @@ pub struct HoldTable {
     pub key: &'static str,
     /// The column of what is held, if it has one.
     pub subject: Option<&'static str>,
+    /// Whether its holds are due (`due_ms`) while they are *held*.
+    pub is_due: bool,
     /// Moves the state on.
     pub update: Update,
 }
 
-/// Makes the [`HoldTable`] of a table.
+/// Makes the [`HoldTable`] of a table; with `due`, of one whose holds may stand until a time.
 #[macro_export]
 macro_rules! hold_table {
     ($table:literal, $key:literal, $subject:expr) => {
+        $crate::hold_table!($table, $key, $subject, false, "state = v.becomes, update_ms = v.moment")
+    };
+    ($table:literal, $key:literal, $subject:expr, due) => {
+        // A hold that moves leaves *held*, and nobody asks about it any more.
+        $crate::hold_table!($table, $key, $subject, true, "state = v.becomes, update_ms = v.moment, due_ms = NULL")
+    };
+    ($table:literal, $key:literal, $subject:expr, $is_due:literal, $set:literal) => {
         $crate::hold::HoldTable {
             table: $table,
             key: $key,
             subject: $subject,
+            is_due: $is_due,
             update: $crate::sql::Update {
                 table: $table,
                 values: &["k", "was", "becomes", "moment"],
-                set: "state = v.becomes, update_ms = v.moment",
+                set: $set,
                 guard: concat!("t.", $key, " = v.k AND t.state = v.was"),
             },
         }
@@ -212,7 +255,7 @@ impl HoldTable {
             let number: i16 = row.try_get("", "state")?;
             let state = State::of(number).ok_or_else(|| Failure::guard(self.table))?;
             let subject = if self.subject.is_some() { row.try_get("", "subject")? } else { None };
-            holds.0.insert(row.try_get("", "k")?, Row { loaded: Some(state), state, subject });
+            holds.0.insert(row.try_get("", "k")?, Row { loaded: Some(state), state, subject, until: None });
         }
         Ok(holds)
     }
@@ -229,6 +272,11 @@ impl HoldTable {
                 None => {
                     let mut values = vec![Value::from(*key), state, now.get().into(), now.get().into()];
                     values.extend(self.subject.map(|_| Value::from(row.subject)));
+                    if self.is_due {
+                        // An undo without a do is never due, and neither is a hold undone by its own batch.
+                        let until = row.until.filter(|_| row.state == State::Held);
+                        values.push(until.map(Millis::get).into());
+                    }
                     born.push(values);
                 }
                 Some(loaded) if loaded != row.state => {
@@ -239,6 +287,7 @@ impl HoldTable {
         }
         let mut columns = vec![self.key, "state", "create_ms", "update_ms"];
         columns.extend(self.subject);
+        columns.extend(self.is_due.then_some("due_ms"));
         sql::insert_rows(tx, self.table, &columns, &born).await?;
         self.update.run(tx, &moved).await
     }
@@ -273,5 +322,17 @@ mod tests {
             assert_eq!(holds.undo(1), Undone::AlreadyUndone);
             assert_eq!(holds.before(1), Before::TooLate);
         }
+    }
+
+    #[test]
+    fn what_is_held_becomes_final_once_and_is_still_given_back() {
+        let mut holds = Holds::default();
+        assert_eq!(holds.finish(1), Finished::NotHeld);
+        holds.hold_until(1, Millis::new(7));
+        assert_eq!(holds.finish(1), Finished::Now);
+        assert_eq!(holds.finish(1), Finished::Already);
+        assert_eq!(holds.before(1), Before::Held);
+        assert_eq!(holds.undo(1), Undone::Undone);
+        assert_eq!(holds.finish(1), Finished::NotHeld);
     }
 }

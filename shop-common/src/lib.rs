@@ -8,6 +8,7 @@ pub mod code;
 pub mod config;
 pub mod consume;
 pub mod db;
+pub mod dead;
 pub mod deadline;
 pub mod due;
 pub mod error;

@@ -22,6 +22,10 @@ pub struct SqlFile {
 pub const MESSAGES: SqlFile =
     SqlFile { version: 1, name: "messages", sql: include_str!("../../sql/common/0001_messages.sql") };
 
+/// What operators do with dead letters, in both tables of every service.
+pub const DEAD_LETTERS: SqlFile =
+    SqlFile { version: 4, name: "dead_letters", sql: include_str!("../../sql/common/0004_dead_letters.sql") };
+
 /// Brings the schema up to date; a second run changes nothing.
 ///
 /// # Errors

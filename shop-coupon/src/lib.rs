@@ -11,12 +11,15 @@ pub mod tx;
 
 pub use config::Config;
 
+use std::sync::Arc;
+
 use shop_common::{
     batch::Batcher,
     consume as common_consume,
     hold::{Done, Undone},
     link::Link,
-    migrate::{MESSAGES, SqlFile},
+    migrate::{DEAD_LETTERS, MESSAGES, SqlFile},
+    outbox::{Relay, RelayConfig},
     service::{Deps, INTERNAL_MESSAGE_BYTES, PUBLIC_MESSAGE_BYTES},
     transactions,
 };
@@ -32,8 +35,11 @@ use crate::{
 };
 
 /// The schema, in order.
-pub const SCHEMA: [SqlFile; 2] =
-    [MESSAGES, SqlFile { version: 2, name: "coupon", sql: include_str!("../../sql/coupon/0002_coupon.sql") }];
+pub const SCHEMA: [SqlFile; 3] = [
+    MESSAGES,
+    SqlFile { version: 2, name: "coupon", sql: include_str!("../../sql/coupon/0002_coupon.sql") },
+    DEAD_LETTERS,
+];
 
 /// The course's rows.
 pub const SEED: &str = include_str!("../../sql/seed/coupon.sql");
@@ -42,6 +48,7 @@ pub const SEED: &str = include_str!("../../sql/seed/coupon.sql");
 #[derive(Clone)]
 pub struct Coupon {
     deps: Deps,
+    relay: Relay,
     redeem: Batcher<RedeemCoupon, Done>,
     reinstate: Batcher<ReinstateCoupon, Undone>,
 }
@@ -51,7 +58,8 @@ impl Coupon {
     pub fn new(config: &Config, deps: Deps) -> Self {
         let redeem = transactions!(deps, config.batch, redeem_coupon);
         let reinstate = transactions!(deps, config.batch, reinstate_coupon);
-        Self { deps, redeem, reinstate }
+        let relay = Relay::new(deps.db.clone(), Arc::clone(&deps.bus), RelayConfig::SMALL);
+        Self { deps, relay, redeem, reinstate }
     }
 
     /// Adds what clients may call.
@@ -75,5 +83,10 @@ impl Coupon {
             Box::pin(on_order_cancelled(events, orders.clone(), reinstate.clone()))
         });
         common_consume::subscribe(bus, ORDER_CANCEL, "coupon", &instance, handler, shutdown);
+    }
+
+    /// What sends its outbox: messages that an operator resends.
+    pub fn relay(&self) -> Relay {
+        self.relay.clone()
     }
 }

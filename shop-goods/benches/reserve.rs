@@ -28,6 +28,8 @@ const CALLERS: usize = 64;
 const GOODS: i64 = 100;
 const ORDERS: i64 = 2048;
 
+const HOLD_TIMEOUT: Duration = Duration::from_secs(2100);
+
 static NEXT_ORDER: AtomicI64 = AtomicI64::new(1);
 
 fn orders(goods: i64) -> Vec<ReserveStock> {
@@ -56,7 +58,7 @@ async fn stocked() -> Vec<TestDb> {
 fn batcher(test: &TestDb, commands: usize) -> Batcher<ReserveStock, Done> {
     let limits = Limits { commands, ..Limits::default() };
     Batcher::of_transactions(test.db.clone(), Clock::system(), limits, |tx, commands, now| {
-        Box::pin(reserve_stock(tx, commands, now))
+        Box::pin(reserve_stock(tx, commands, HOLD_TIMEOUT, now))
     })
 }
 

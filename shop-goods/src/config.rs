@@ -1,6 +1,6 @@
 //! Configuration of the goods service.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use shop_common::{batch::Limits, db::DatabaseConfig};
@@ -15,4 +15,12 @@ pub struct Config {
     pub internal_listen: SocketAddr,
     /// Limits of its batches.
     pub batch: Limits,
+    /// How long stock may be held before the order service is asked what became of its order, in seconds.
+    pub hold_timeout_s: u64,
+}
+
+impl Config {
+    pub(crate) const fn hold_timeout(&self) -> Duration {
+        Duration::from_secs(self.hold_timeout_s)
+    }
 }

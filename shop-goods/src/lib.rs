@@ -6,33 +6,45 @@ mod entity;
 mod grpc;
 pub mod stock;
 mod store;
+mod sweep;
 pub mod tx;
+mod work_order;
 
 pub use config::Config;
+
+use std::sync::Arc;
 
 use shop_common::{
     batch::Batcher,
     consume as common_consume,
-    hold::{Done, Undone},
+    due::Sweep,
+    hold::{Done, Finished, Undone},
     link::Link,
-    migrate::{MESSAGES, SqlFile},
+    migrate::{DEAD_LETTERS, MESSAGES, SqlFile},
+    outbox::{Relay, RelayConfig},
     service::{Deps, INTERNAL_MESSAGE_BYTES, PUBLIC_MESSAGE_BYTES},
     transactions,
 };
 use shop_proto::{
     goods::v1::{goods_service_server::GoodsServiceServer, stock_service_server::StockServiceServer},
+    order::v1::order_state_service_client::OrderStateServiceClient,
     topic::ORDER_CANCEL,
 };
 use tonic::service::RoutesBuilder;
 
 use crate::{
     consume::on_order_cancelled::on_order_cancelled,
-    tx::{ReleaseStock, ReserveStock, release_stock, reserve_stock},
+    sweep::HoldSweep,
+    tx::{KeepStock, ReleaseStock, ReserveStock, keep_stock, release_stock, reserve_stock},
 };
 
 /// The schema, in order.
-pub const SCHEMA: [SqlFile; 2] =
-    [MESSAGES, SqlFile { version: 2, name: "goods", sql: include_str!("../../sql/goods/0002_goods.sql") }];
+pub const SCHEMA: [SqlFile; 4] = [
+    MESSAGES,
+    SqlFile { version: 2, name: "goods", sql: include_str!("../../sql/goods/0002_goods.sql") },
+    SqlFile { version: 3, name: "hold_due", sql: include_str!("../../sql/goods/0003_hold_due.sql") },
+    DEAD_LETTERS,
+];
 
 /// The course's rows.
 pub const SEED: &str = include_str!("../../sql/seed/goods.sql");
@@ -41,16 +53,24 @@ pub const SEED: &str = include_str!("../../sql/seed/goods.sql");
 #[derive(Clone)]
 pub struct Goods {
     deps: Deps,
+    relay: Relay,
     reserve: Batcher<ReserveStock, Done>,
     release: Batcher<ReleaseStock, Undone>,
+    keep: Batcher<KeepStock, Finished>,
 }
 
 impl Goods {
     /// Starts its batchers; nothing is served or heard yet.
     pub fn new(config: &Config, deps: Deps) -> Self {
-        let reserve = transactions!(deps, config.batch, reserve_stock);
-        let release = transactions!(deps, config.batch, release_stock);
-        Self { deps, reserve, release }
+        let (limits, hold_timeout) = (config.batch, config.hold_timeout());
+        let reserve =
+            Batcher::of_transactions(deps.db.clone(), deps.clock.clone(), limits, move |tx, commands, now| {
+                Box::pin(reserve_stock(tx, commands, hold_timeout, now))
+            });
+        let release = transactions!(deps, limits, release_stock);
+        let keep = transactions!(deps, limits, keep_stock);
+        let relay = Relay::new(deps.db.clone(), Arc::clone(&deps.bus), RelayConfig::SMALL);
+        Self { deps, relay, reserve, release, keep }
     }
 
     /// Adds what clients may call.
@@ -75,5 +95,16 @@ impl Goods {
             Box::pin(on_order_cancelled(events, orders.clone(), release.clone()))
         });
         common_consume::subscribe(bus, ORDER_CANCEL, "goods", &instance, handler, shutdown);
+    }
+
+    /// What its sweeper does; `orders` is where the order service is asked.
+    pub fn sweeps(&self, orders: Link) -> Vec<Arc<dyn Sweep>> {
+        let (db, orders) = (self.deps.db.clone(), OrderStateServiceClient::new(orders));
+        vec![Arc::new(HoldSweep { db, orders, keep: self.keep.clone(), release: self.release.clone() })]
+    }
+
+    /// What sends its outbox: messages that an operator resends.
+    pub fn relay(&self) -> Relay {
+        self.relay.clone()
     }
 }

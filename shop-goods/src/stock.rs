@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use shop_common::{
     code::ShopCode,
     error::ShopError,
-    hold::{Before, Done, Holds, Undone},
+    hold::{Before, Done, Finished, Holds, Undone},
     id::{GoodsId, OrderId},
+    time::Millis,
 };
 
 /// Most units of one line.
@@ -63,7 +64,8 @@ pub struct Stock {
 
 impl Stock {
     /// Takes every line of the order, or none. Seed 003 §8.2, traps 2, 3, 12, 16.
-    pub fn reserve(&mut self, order_id: OrderId, lines: &[Line]) -> Done {
+    /// The hold may stand `until` then; past that the order is asked for.
+    pub fn reserve(&mut self, order_id: OrderId, lines: &[Line], until: Millis) -> Done {
         match self.holds.before(order_id.get()) {
             Before::TooLate => return Done::Cancelled,
             Before::Held => return Done::Already,
@@ -75,7 +77,7 @@ impl Stock {
                 return Done::Refused(at_line(refusal, position));
             }
         }
-        self.holds.hold(order_id.get(), None);
+        self.holds.hold_until(order_id.get(), until);
         for line in lines {
             self.shift(order_id, line.goods_id, LogType::Taken, -i64::from(line.quantity));
             self.taken.entry(order_id).or_default().push((line.goods_id, i64::from(line.quantity)));
@@ -92,6 +94,11 @@ impl Stock {
             }
         }
         undone
+    }
+
+    /// Makes what the order took its own for good. Seed 001.
+    pub fn keep(&mut self, order_id: OrderId) -> Finished {
+        self.holds.finish(order_id.get())
     }
 
     fn check(&self, line: &Line, is_repeated: bool) -> Result<(), ShopError> {
@@ -131,6 +138,7 @@ mod tests {
     use super::*;
 
     const GOODS: GoodsId = GoodsId::new(7);
+    const UNTIL: Millis = Millis::new(1);
 
     fn stock(on_hand: i64) -> Stock {
         Stock { shelves: BTreeMap::from([(GOODS, Shelf { loaded: on_hand, on_hand })]), ..Stock::default() }
@@ -150,15 +158,18 @@ mod tests {
     #[test]
     fn the_last_unit_can_be_bought() {
         let mut stock = stock(3);
-        assert_eq!(stock.reserve(OrderId::new(1), &[line(3)]), Done::Done);
-        assert_eq!(code(&stock.reserve(OrderId::new(2), &[line(1)])), Some(ShopCode::GoodsNotEnough));
+        assert_eq!(stock.reserve(OrderId::new(1), &[line(3)], UNTIL), Done::Done);
+        assert_eq!(code(&stock.reserve(OrderId::new(2), &[line(1)], UNTIL)), Some(ShopCode::GoodsNotEnough));
     }
 
     #[test]
     fn a_quantity_below_one_is_refused_and_gives_nothing_back() {
         let mut stock = stock(3);
         for quantity in [0, -1, i32::MIN, 10_000] {
-            assert_eq!(code(&stock.reserve(OrderId::new(1), &[line(quantity)])), Some(ShopCode::ParameterInvalid));
+            assert_eq!(
+                code(&stock.reserve(OrderId::new(1), &[line(quantity)], UNTIL)),
+                Some(ShopCode::ParameterInvalid)
+            );
         }
         assert_eq!(stock.release(OrderId::new(1)), Undone::NeverDone);
         assert_eq!(stock.shelves[&GOODS].on_hand, 3);
@@ -168,7 +179,7 @@ mod tests {
     fn one_line_too_many_takes_nothing_at_all() {
         let mut stock = stock(5);
         let unknown = Line { goods_id: GoodsId::new(8), quantity: 1 };
-        let done = stock.reserve(OrderId::new(1), &[line(2), unknown]);
+        let done = stock.reserve(OrderId::new(1), &[line(2), unknown], UNTIL);
         let Done::Refused(refusal) = done else { panic!("{done:?}") };
         assert_eq!((refusal.code, refusal.field.as_deref()), (ShopCode::GoodsNotFound, Some("items[1].goods_id")));
         assert_eq!((stock.shelves[&GOODS].on_hand, stock.movements.len()), (5, 0));
@@ -177,15 +188,15 @@ mod tests {
     #[test]
     fn two_lines_of_the_same_goods_are_refused() {
         let mut stock = stock(5);
-        assert_eq!(code(&stock.reserve(OrderId::new(1), &[line(3), line(3)])), Some(ShopCode::ParameterInvalid));
+        assert_eq!(code(&stock.reserve(OrderId::new(1), &[line(3), line(3)], UNTIL)), Some(ShopCode::ParameterInvalid));
         assert_eq!((stock.shelves[&GOODS].on_hand, stock.movements.len()), (5, 0));
     }
 
     #[test]
     fn a_repeat_inside_one_batch_is_a_repeat() {
         let mut stock = stock(5);
-        assert_eq!(stock.reserve(OrderId::new(1), &[line(2)]), Done::Done);
-        assert_eq!(stock.reserve(OrderId::new(1), &[line(2)]), Done::Already);
+        assert_eq!(stock.reserve(OrderId::new(1), &[line(2)], UNTIL), Done::Done);
+        assert_eq!(stock.reserve(OrderId::new(1), &[line(2)], UNTIL), Done::Already);
         assert_eq!(stock.shelves[&GOODS].on_hand, 3);
     }
 
@@ -198,7 +209,7 @@ mod tests {
             for (is_reserve, order, quantity) in steps {
                 let order_id = OrderId::new(order);
                 if is_reserve {
-                    let done = stock.reserve(order_id, &[line(quantity)]);
+                    let done = stock.reserve(order_id, &[line(quantity)], UNTIL);
                     prop_assert!(!undone.contains(&order) || done == Done::Cancelled);
                 } else {
                     stock.release(order_id);

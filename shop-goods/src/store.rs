@@ -3,6 +3,8 @@
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set, Value};
 use shop_common::{
     db::{Result, Tx},
+    due::Due,
+    due_table,
     hold::HoldTable,
     hold_table,
     id::{GoodsId, OrderId},
@@ -15,7 +17,10 @@ use crate::{
     stock::{LogType, Shelf, Stock},
 };
 
-const HOLDS: HoldTable = hold_table!("trade_goods_hold", "order_id", None);
+const HOLDS: HoldTable = hold_table!("trade_goods_hold", "order_id", None, due);
+
+/// Holds past their time: only what is *held* is due.
+pub(crate) const DUE: Due = due_table!("trade_goods_hold", "order_id");
 
 const SHELVES: Update = Update {
     table: "trade_goods",
@@ -53,6 +58,11 @@ pub(crate) async fn load_to_release(tx: &Tx, orders: Vec<i64>) -> Result<Stock> 
     }
     load_shelves(tx, &mut stock, taken.into_iter().map(|row| row.goods_id).collect()).await?;
     Ok(stock)
+}
+
+/// Loads what keeping the stock of `orders` touches: holds alone.
+pub(crate) async fn load_to_keep(tx: &Tx, orders: Vec<i64>) -> Result<Stock> {
+    Ok(Stock { holds: HOLDS.load(tx, orders).await?, ..Stock::default() })
 }
 
 async fn load_shelves(tx: &Tx, stock: &mut Stock, goods: Vec<i64>) -> Result<()> {

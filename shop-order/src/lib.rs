@@ -23,7 +23,7 @@ use shop_common::{
     consume as common_consume,
     due::Sweep,
     id::Generator,
-    migrate::{MESSAGES, SqlFile},
+    migrate::{DEAD_LETTERS, MESSAGES, SqlFile},
     outbox::Relay,
     service::{Deps, INTERNAL_MESSAGE_BYTES, PUBLIC_MESSAGE_BYTES},
 };
@@ -43,8 +43,11 @@ use crate::{
 };
 
 /// The schema, in order.
-pub const SCHEMA: [SqlFile; 2] =
-    [MESSAGES, SqlFile { version: 2, name: "order", sql: include_str!("../../sql/order/0002_order.sql") }];
+pub const SCHEMA: [SqlFile; 3] = [
+    MESSAGES,
+    SqlFile { version: 2, name: "order", sql: include_str!("../../sql/order/0002_order.sql") },
+    DEAD_LETTERS,
+];
 
 /// The running service.
 #[derive(Clone)]

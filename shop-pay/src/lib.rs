@@ -26,7 +26,7 @@ use shop_common::{
     hold::Done,
     id::Generator,
     link::Link,
-    migrate::{MESSAGES, SqlFile},
+    migrate::{DEAD_LETTERS, MESSAGES, SqlFile},
     outbox::Relay,
     retry::Retries,
     service::{Deps, INTERNAL_MESSAGE_BYTES, PUBLIC_MESSAGE_BYTES},
@@ -54,10 +54,11 @@ use crate::{
 };
 
 /// The schema, in order.
-pub const SCHEMA: [SqlFile; 3] = [
+pub const SCHEMA: [SqlFile; 4] = [
     MESSAGES,
     SqlFile { version: 2, name: "pay", sql: include_str!("../../sql/pay/0002_pay.sql") },
     SqlFile { version: 3, name: "sandbox", sql: include_str!("../../sql/pay/0003_sandbox.sql") },
+    DEAD_LETTERS,
 ];
 
 /// The running service.

@@ -54,6 +54,12 @@ impl FakeOrders {
         self.0.set(order_id, state);
     }
 
+    /// Lets `order_id` be there, confirmed and paid.
+    pub fn set_paid(&self, order_id: i64) {
+        let (status, pay_status) = (order::OrderStatus::Confirmed.into(), order::PayStatus::Paid.into());
+        self.0.set(order_id, order::OrderState { order_id, found: true, status, pay_status, ..Default::default() });
+    }
+
     /// Whether nobody can reach it.
     pub fn set_away(&self, away: bool) {
         self.0.away.store(away, Ordering::SeqCst);

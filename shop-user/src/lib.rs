@@ -11,12 +11,15 @@ pub mod tx;
 
 pub use config::Config;
 
+use std::sync::Arc;
+
 use shop_common::{
     batch::Batcher,
     consume as common_consume,
     hold::{Done, Undone},
     link::Link,
-    migrate::{MESSAGES, SqlFile},
+    migrate::{DEAD_LETTERS, MESSAGES, SqlFile},
+    outbox::{Relay, RelayConfig},
     service::{Deps, INTERNAL_MESSAGE_BYTES, PUBLIC_MESSAGE_BYTES},
     transactions,
 };
@@ -38,8 +41,8 @@ use crate::{
 };
 
 /// The schema, in order.
-pub const SCHEMA: [SqlFile; 2] =
-    [MESSAGES, SqlFile { version: 2, name: "user", sql: include_str!("../../sql/user/0002_user.sql") }];
+pub const SCHEMA: [SqlFile; 3] =
+    [MESSAGES, SqlFile { version: 2, name: "user", sql: include_str!("../../sql/user/0002_user.sql") }, DEAD_LETTERS];
 
 /// The course's rows.
 pub const SEED: &str = include_str!("../../sql/seed/user.sql");
@@ -48,6 +51,7 @@ pub const SEED: &str = include_str!("../../sql/seed/user.sql");
 #[derive(Clone)]
 pub struct User {
     deps: Deps,
+    relay: Relay,
     debit: Batcher<DebitBalance, Done>,
     refund: Batcher<RefundBalance, Undone>,
     award: Batcher<AwardPoints, Done>,
@@ -61,7 +65,8 @@ impl User {
         let refund = transactions!(deps, config.batch, refund_balance);
         let award = transactions!(deps, config.batch, award_points);
         let reverse = transactions!(deps, config.batch, reverse_points);
-        Self { deps, debit, refund, award, reverse }
+        let relay = Relay::new(deps.db.clone(), Arc::clone(&deps.bus), RelayConfig::SMALL);
+        Self { deps, relay, debit, refund, award, reverse }
     }
 
     /// Adds what clients may call.
@@ -103,5 +108,10 @@ impl User {
             Box::pin(on_payment_succeeded(events, payments.clone(), award.clone()))
         });
         common_consume::subscribe(bus, PAY_SUCCESS, "user", &instance, handler, shutdown);
+    }
+
+    /// What sends its outbox: messages that an operator resends.
+    pub fn relay(&self) -> Relay {
+        self.relay.clone()
     }
 }

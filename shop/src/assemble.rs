@@ -81,7 +81,7 @@ pub async fn open_all_to_look(config: &Config) -> Result<Schemas, Failure> {
 ///
 /// # Errors
 /// It is not there.
-pub async fn open_to_look(config: &DatabaseConfig) -> Result<Db, Failure> {
+pub(crate) async fn open_to_look(config: &DatabaseConfig) -> Result<Db, Failure> {
     // Connecting would create the file, and an empty shop has nothing to complain about.
     if let Some(file) = config.url.reveal().strip_prefix("sqlite://").and_then(|rest| rest.split('?').next())
         && !Path::new(file).is_file()
@@ -172,12 +172,13 @@ impl Services {
 
     /// Everything the sweepers do.
     pub fn sweeps(&self) -> Vec<Arc<dyn Sweep>> {
-        self.order.sweeps().into_iter().chain(self.pay.sweeps()).collect()
+        self.order.sweeps().into_iter().chain(self.goods.sweeps(self.link.clone())).chain(self.pay.sweeps()).collect()
     }
 
     /// What sends the outboxes.
-    pub fn relays(&self) -> [Relay; 2] {
-        [self.order.relay(), self.pay.relay()]
+    pub fn relays(&self) -> [Relay; 5] {
+        let Self { goods, coupon, user, order, pay, .. } = self;
+        [order.relay(), pay.relay(), goods.relay(), coupon.relay(), user.relay()]
     }
 
     /// Starts relays and sweepers; they end when the process is stopped.

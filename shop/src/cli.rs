@@ -20,6 +20,7 @@ use crate::{
     bench::{self, bench},
     config::Config,
     demo::demo,
+    dlq::{self, Dlq},
     exposure, reconcile,
     role::{Role, Web},
     running::Shop,
@@ -96,13 +97,15 @@ enum Command {
     Bench(bench::Args),
     /// Holds a channel's statement of a day against our books; exit 0 nothing open, 1 something is, 2 could not look.
     Reconcile(reconcile::Wanted),
+    /// Lists, shows, resends and discards dead letters and parked messages.
+    Dlq(Dlq),
     /// Prints the configuration in force, secrets as ***.
     Config,
 }
 
 /// Does what it was told.
 pub async fn run(cli: Cli) -> ExitCode {
-    let looks = matches!(cli.command, Command::Audit { .. } | Command::Reconcile(_));
+    let looks = matches!(cli.command, Command::Audit { .. } | Command::Dlq(_) | Command::Reconcile(_));
     let could_not = if looks { COULD_NOT_LOOK } else { 1 };
     match Box::pin(command(cli)).await {
         Ok(code) => code,
@@ -137,6 +140,7 @@ async fn command(cli: Cli) -> Outcome {
         }
         Command::Bench(args) => return Box::pin(show_bench(&args, &config, &cli.common)).await,
         Command::Reconcile(wanted) => return show_reconcile(&config, &wanted).await,
+        Command::Dlq(told) => return dlq::run(&config, told).await,
         Command::Audit { json, wait, confirm } => return show_audit(&config, json, wait, confirm).await,
     }
     Ok(ExitCode::SUCCESS)

@@ -148,17 +148,20 @@ impl Role {
             Self::Goods => {
                 let goods = Goods::new(&config.goods, deps);
                 add!(goods);
-                goods.listen(others.order);
+                goods.listen(others.order.clone());
+                (part.sweeps, part.relay) = (goods.sweeps(others.order), Some(goods.relay()));
             }
             Self::Coupon => {
                 let coupon = Coupon::new(&config.coupon, deps);
                 add!(coupon);
                 coupon.listen(others.order);
+                part.relay = Some(coupon.relay());
             }
             Self::User => {
                 let user = User::new(&config.user, deps);
                 add!(user);
                 user.listen(others.order, others.pay);
+                part.relay = Some(user.relay());
             }
             Self::Order => {
                 let links = Links { goods: others.goods, coupon: others.coupon, user: others.user, pay: others.pay };

@@ -169,7 +169,7 @@ async fn every_member_gets_a_broadcast(world: &dyn World) {
 async fn what_was_not_handled_comes_again(world: &dyn World) {
     let (bus, heard, topic) = (world.process().await, Heard::default(), unique("topic"));
     let fail_first = |message: &Incoming| match (text(message).as_str(), message.attempt) {
-        ("fails", 1) => Err(NotHandled("not yet".to_owned())),
+        ("fails", 1) => Err(NotHandled::all("not yet")),
         ("panics", 1) => panic!("the handler panics, as it is told"),
         _ => Ok(()),
     };
@@ -190,7 +190,7 @@ async fn what_was_not_handled_comes_again(world: &dyn World) {
 async fn a_broadcast_not_handled_is_gone(world: &dyn World) {
     let (bus, heard, topic) = (world.process().await, Heard::default(), unique("topic"));
     let fail = |message: &Incoming| match text(message).as_str() {
-        "fails" => Err(NotHandled("not at all".to_owned())),
+        "fails" => Err(NotHandled::all("not at all")),
         _ => Ok(()),
     };
     bus.subscribe(broadcasting(&unique("group"), &topic, "one"), heard.handler_that(fail)).await.unwrap();

@@ -12,5 +12,6 @@
 
 mod broker;
 mod bus_contract;
+mod poison;
 mod rocketmq;
 mod world;

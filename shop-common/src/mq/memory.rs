@@ -164,8 +164,8 @@ impl Broker {
             let handled = (lot.handler)(lot.incoming());
             // A handler that panics has not handled, as with RocketMQ.
             let handled = AssertUnwindSafe(handled).catch_unwind().await;
-            let handled = handled.unwrap_or_else(|_| Err(NotHandled("the handler panicked".to_owned())));
-            self.state().settle(lot, handled.is_ok());
+            let handled = handled.unwrap_or_else(|_| Err(NotHandled::all("the handler panicked")));
+            self.state().settle(lot, handled.err());
             drop(handling);
         }
     }

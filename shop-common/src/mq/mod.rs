@@ -6,6 +6,8 @@ pub mod memory;
 pub mod rocketmq;
 mod rules;
 
+pub use rules::retry_after;
+
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
@@ -63,8 +65,25 @@ pub enum PublishError {
 
 /// Why a handler could not handle a delivery. Clustering: delivered again later. Broadcasting: dropped.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct NotHandled(pub String);
+#[error("{why}")]
+pub struct NotHandled {
+    /// Why.
+    pub why: String,
+    /// Which messages of the delivery, by position; empty = all of them.
+    pub only: Vec<usize>,
+}
+
+impl NotHandled {
+    /// Nothing of the delivery was handled.
+    pub fn all(why: impl Into<String>) -> Self {
+        Self { why: why.into(), only: Vec::new() }
+    }
+
+    /// Whether the message at this position was not.
+    pub fn is_about(&self, position: usize) -> bool {
+        self.only.is_empty() || self.only.contains(&position)
+    }
+}
 
 /// What a group does with what it receives: up to [`BATCH`] messages at once.
 pub type Handler = Arc<dyn Fn(Vec<Incoming>) -> BoxFuture<'static, Result<(), NotHandled>> + Send + Sync>;
@@ -104,6 +123,14 @@ pub trait Bus: Send + Sync + 'static {
 
     /// Stops all of it, after [`Bus::stop_consumers`].
     async fn shutdown(&self);
+}
+
+/// Refuses a message that no broker would ever accept, before it is owed.
+///
+/// # Errors
+/// [`PublishError::Rejected`].
+pub fn check(message: &Outgoing) -> Result<(), PublishError> {
+    rules::message(message)
 }
 
 /// The bus as everybody holds it.

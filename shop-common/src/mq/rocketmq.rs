@@ -9,7 +9,7 @@ use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fmt::Display,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
 
@@ -28,11 +28,11 @@ use rocketmq_observability::TelemetryRuntimeGuard;
 use rocketmq_protocol::{code::response_code::ResponseCode, protocol::heartbeat::message_model::MessageModel};
 use rocketmq_runtime::{RuntimeConfig, RuntimeOwner};
 use shop_proto::topic::Delivery;
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, time::timeout};
 
 use self::units::{SendUnit, send_in_units};
 use super::{
-    BATCH, Bus, Handler, Incoming, Outgoing, PublishError, Subscription,
+    BATCH, Bus, Handler, Incoming, NotHandled, Outgoing, PublishError, Subscription,
     rules::{self, LEVEL_SECONDS},
 };
 use crate::shutdown::{self, Shutdown, Switch};
@@ -77,11 +77,14 @@ impl RocketMqConfig {
     }
 }
 
+/// The client's consumer; its listener sends single messages back through it.
+type Consumer = tokio::sync::Mutex<DefaultMQPushConsumer>;
+
 /// The bus over RocketMQ.
 pub struct RocketMqBus {
     config: RocketMqConfig,
     handlers: Handle,
-    consumers: tokio::sync::Mutex<Vec<DefaultMQPushConsumer>>,
+    consumers: tokio::sync::Mutex<Vec<Arc<Consumer>>>,
     /// Read by who subscribes, written by who stops: a client that is stopped under a consumer that starts waits for it
     /// in vain.
     subscribing: tokio::sync::RwLock<()>,
@@ -235,16 +238,21 @@ impl Bus for RocketMqBus {
         if subscription.delivery == Delivery::Broadcasting {
             self.create_offsets_dir(&subscription).await?;
         }
-        let mut consumer = self.consumer(&subscription);
+        let shared = Arc::new(Consumer::new(self.consumer(&subscription)));
+        let mut consumer = shared.lock().await;
         // No blanks: "a || b" makes the client hash the blanks too, and nothing ever matches.
         let tags = if subscription.tags.is_empty() { "*".to_owned() } else { subscription.tags.join("||") };
         Box::pin(consumer.subscribe(subscription.topic.as_str(), tags)).await.map_err(unavailable)?;
-        consumer.register_message_listener_concurrently(listener(self.handlers.clone(), subscription.group, handler));
+        let runtime = self.handlers.clone();
+        let group =
+            Group { subscription, handler, consumer: Arc::downgrade(&shared), patience: self.config.send_timeout };
+        consumer.register_message_listener_concurrently(listener(runtime, Arc::new(group)));
         let started = Box::pin(consumer.start()).await;
         if started.is_err() {
             Box::pin(consumer.shutdown()).await;
         } else {
-            self.consumers.lock().await.push(consumer);
+            drop(consumer);
+            self.consumers.lock().await.push(shared);
         }
         drop(subscribing);
         started.map_err(unavailable)
@@ -256,7 +264,8 @@ impl Bus for RocketMqBus {
             tracing::warn!("a subscription in progress did not end in time");
         }
         let consumers = std::mem::take(&mut *self.consumers.lock().await);
-        join_all(consumers.into_iter().map(|mut consumer| Box::pin(async move { consumer.shutdown().await }))).await;
+        let stop = |consumer: Arc<Consumer>| Box::pin(async move { consumer.lock().await.shutdown().await });
+        join_all(consumers.into_iter().map(stop)).await;
     }
 
     async fn shutdown(&self) {
@@ -289,17 +298,50 @@ fn member(instance: &str) -> ClientConfig {
     client
 }
 
-/// Runs `handler` on `runtime` from the client's own blocking thread.
-fn listener(runtime: Handle, group: String, handler: Handler) -> impl MessageListenerConcurrently + 'static {
+/// A member of a group at work.
+struct Group {
+    subscription: Subscription,
+    handler: Handler,
+    consumer: Weak<Consumer>,
+    /// How long to wait for the consumer, which is busy while it starts and stops.
+    patience: Duration,
+}
+
+/// Runs the handler on `runtime` from the client's own blocking thread.
+fn listener(runtime: Handle, group: Arc<Group>) -> impl MessageListenerConcurrently + 'static {
     move |messages: &[&MessageExt], _: &ConsumeConcurrentlyContext| {
+        let done = runtime.block_on(group.handle(messages));
+        Ok(if done { ConsumeConcurrentlyStatus::ConsumeSuccess } else { ConsumeConcurrentlyStatus::ReconsumeLater })
+    }
+}
+
+impl Group {
+    /// Whether the delivery is done with.
+    async fn handle(&self, messages: &[&MessageExt]) -> bool {
         let batch = messages.iter().copied().map(incoming).collect();
-        Ok(match runtime.block_on(handler(batch)) {
-            Ok(()) => ConsumeConcurrentlyStatus::ConsumeSuccess,
-            Err(error) => {
-                tracing::warn!(msg.group = group, %error, "messages not handled: {} of {group}", messages.len());
-                ConsumeConcurrentlyStatus::ReconsumeLater
+        let Err(failed) = (self.handler)(batch).await else { return true };
+        let group = self.subscription.group.as_str();
+        tracing::warn!(msg.group = group, error = %failed, "messages not handled: {} of {group}", messages.len());
+        self.send_back(messages, &failed).await
+    }
+
+    /// Sends back what failed, and nothing else, to come again later: the client has one verdict for a whole batch, and
+    /// under that the neighbours of a poisonous message would become dead letters together with it.
+    async fn send_back(&self, messages: &[&MessageExt], failed: &NotHandled) -> bool {
+        let is_retried = self.subscription.delivery == Delivery::Clustering;
+        let Some(consumer) = self.consumer.upgrade().filter(|_| is_retried && !failed.only.is_empty()) else {
+            return false;
+        };
+        let Ok(mut consumer) = timeout(self.patience, consumer.lock()).await else { return false };
+        for (_, message) in messages.iter().enumerate().filter(|(position, _)| failed.is_about(*position)) {
+            // Level 0: the next one, as the broker counts.
+            let sent = Box::pin(consumer.send_message_back_to_origin_broker((*message).clone(), 0)).await;
+            if let Err(error) = sent {
+                tracing::warn!(%error, "a message was not sent back; its whole batch comes again");
+                return false;
             }
-        })
+        }
+        true
     }
 }
 

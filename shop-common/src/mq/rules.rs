@@ -18,6 +18,12 @@ pub(super) const LEVEL_SECONDS: [u64; 18] =
 /// Longest delay: the last level.
 const DELAY_MAX: Duration = Duration::from_hours(2);
 
+/// The pause after which a group gets a message again that it has not handled `attempt` times; none: it is dead.
+pub fn retry_after(attempt: u32) -> Option<Duration> {
+    let level = usize::try_from(attempt).ok()?.checked_add(1)?;
+    LEVEL_SECONDS.get(level).map(|seconds| Duration::from_secs(*seconds))
+}
+
 /// Refuses a message no broker would ever accept.
 ///
 /// # Errors

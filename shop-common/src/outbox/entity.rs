@@ -4,6 +4,10 @@ use sea_orm::entity::prelude::*;
 
 /// `msg_status`: to be sent.
 pub(super) const TO_BE_SENT: i16 = 0;
+/// `msg_status`: the broker will never take it.
+pub(super) const PARKED: i16 = 2;
+/// `msg_status`: discarded by an operator.
+pub(super) const DISCARDED: i16 = 3;
 
 /// A message that is owed.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]

@@ -2,9 +2,11 @@
 //! of workers, deleted when the broker has stored it. The tutorial's shape, less its losses (traps 21, 43, 44, 45).
 
 mod entity;
+mod operator;
 mod pool;
 mod relay;
 
+pub(crate) use operator::{body, discard, letters, owe_again, resend};
 pub use relay::{Relay, RelayConfig};
 
 use sea_orm::Set;

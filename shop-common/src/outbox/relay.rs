@@ -46,6 +46,11 @@ pub struct RelayConfig {
     pub batch: u32,
 }
 
+impl RelayConfig {
+    /// For a service that owes no messages of its own: only what an operator resends is sent.
+    pub const SMALL: Self = Self { core: 1, max: 1, queue: 1, batch: 64 };
+}
+
 impl Default for RelayConfig {
     fn default() -> Self {
         Self { core: 4, max: 8, queue: 100, batch: 256 }

@@ -9,7 +9,7 @@ use shop_common::{
     code::ShopCode,
     consume::{handler, subscribe},
     db::Db,
-    migrate::MESSAGES,
+    migrate::{DEAD_LETTERS, MESSAGES, SqlFile},
     mq::{Bus, Handler, Incoming},
     shutdown,
     time::{Clock, Millis},
@@ -20,6 +20,7 @@ use shop_testkit::{databases, dump, eventually};
 
 use crate::{outbox::EMPTY, script::Script};
 
+const SCHEMA: [SqlFile; 2] = [MESSAGES, DEAD_LETTERS];
 const GROUP: &str = "goods_orderTopic_order_cancel_group";
 const NOW: Millis = Millis::new(5_000);
 
@@ -70,7 +71,7 @@ const GARBAGE: &[u8] = b"\xff\xfe{\"version\":1\0";
 
 #[tokio::test]
 async fn what_comes_together_is_handled_together() {
-    for test in databases(&[MESSAGES]).await {
+    for test in databases(&SCHEMA).await {
         let given = Given::default();
         keeping(&test.db, &given)((1..=5).map(cancelled).collect()).await.unwrap();
         assert_eq!(given.orders(), [vec![1, 2, 3, 4, 5]], "{}", test.name);
@@ -80,7 +81,7 @@ async fn what_comes_together_is_handled_together() {
 
 #[tokio::test]
 async fn the_undecodable_is_parked_once_byte_for_byte_and_the_others_are_handled() {
-    for test in databases(&[MESSAGES]).await {
+    for test in databases(&SCHEMA).await {
         let given = Given::default();
         let handler = keeping(&test.db, &given);
         let batch = vec![cancelled(1), incoming("2", GARBAGE), cancelled(3)];
@@ -98,7 +99,7 @@ async fn the_undecodable_is_parked_once_byte_for_byte_and_the_others_are_handled
 
 #[tokio::test]
 async fn a_batch_of_nothing_decodable_is_handled() {
-    for test in databases(&[MESSAGES]).await {
+    for test in databases(&SCHEMA).await {
         let given = Given::default();
         keeping(&test.db, &given)(vec![incoming("1", GARBAGE), incoming("2", r#"{"version":2}"#)]).await.unwrap();
         assert_eq!(given.orders(), Vec::<Vec<i64>>::new(), "{}", test.name);
@@ -109,7 +110,7 @@ async fn a_batch_of_nothing_decodable_is_handled() {
 
 #[tokio::test]
 async fn parked_is_whatever_a_sender_can_send() {
-    for test in databases(&[MESSAGES]).await {
+    for test in databases(&SCHEMA).await {
         let given = Given::default();
         let handler = keeping(&test.db, &given);
         let keyless = incoming("", GARBAGE);
@@ -130,10 +131,10 @@ async fn parked_is_whatever_a_sender_can_send() {
 
 #[tokio::test]
 async fn what_could_not_be_handled_is_said_to_the_broker() {
-    for test in databases(&[MESSAGES]).await {
+    for test in databases(&SCHEMA).await {
         let given = Given::default();
         let refused = keeping(&test.db, &given)(vec![cancelled(12), cancelled(13)]).await.unwrap_err();
-        assert!(refused.0.contains("SHOP_UNAVAILABLE"), "{}: {refused}", test.name);
+        assert!(refused.why.contains("SHOP_UNAVAILABLE"), "{}: {refused}", test.name);
         assert_eq!(dump(&test.db).await, EMPTY, "{}: failed is not undecodable", test.name);
     }
 }
@@ -151,7 +152,7 @@ async fn what_could_not_be_parked_is_said_to_the_broker() {
 #[tokio::test]
 async fn a_handler_is_part_of_the_senders_trace() {
     let trace = TraceParent::start();
-    for test in databases(&[MESSAGES]).await {
+    for test in databases(&SCHEMA).await {
         let given = Given::default();
         let message = Incoming { traceparent: trace.to_string(), ..cancelled(1) };
         keeping(&test.db, &given)(vec![message]).await.unwrap();
@@ -161,7 +162,7 @@ async fn a_handler_is_part_of_the_senders_trace() {
 
 #[tokio::test]
 async fn a_broker_that_is_away_at_first_is_subscribed_to_later() {
-    let test = shop_testkit::sqlite(&[MESSAGES]).await;
+    let test = shop_testkit::sqlite(&SCHEMA).await;
     let bus = Script::new();
     *bus.away.lock().unwrap() = 1;
     let (_switch, shutdown) = shutdown::channel();
@@ -174,7 +175,7 @@ async fn a_broker_that_is_away_at_first_is_subscribed_to_later() {
 
 #[tokio::test]
 async fn a_message_of_the_memory_bus_arrives() {
-    let test = shop_testkit::sqlite(&[MESSAGES]).await;
+    let test = shop_testkit::sqlite(&SCHEMA).await;
     let (bus, given) = (shop_testkit::bus(), Given::default());
     let (_switch, shutdown) = shutdown::channel();
     subscribe(bus.clone(), ORDER_CANCEL, "goods", "one", keeping(&test.db, &given), shutdown);

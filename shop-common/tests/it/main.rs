@@ -12,6 +12,7 @@ mod batch_db;
 mod consume;
 mod db;
 mod db_away;
+mod dead;
 mod due;
 mod hold;
 mod item;

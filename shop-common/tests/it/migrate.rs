@@ -3,7 +3,7 @@
 use sea_orm::{ConnectionTrait, Statement};
 use shop_common::{
     db::Db,
-    migrate::{MESSAGES, SqlFile, migrate, seed},
+    migrate::{DEAD_LETTERS, MESSAGES, SqlFile, migrate, seed},
 };
 use shop_testkit::{databases, dump};
 
@@ -15,11 +15,11 @@ macro_rules! file {
     };
 }
 
-const GOODS: &[SqlFile] = &[MESSAGES, file!(2, "goods/0002_goods")];
-const COUPON: &[SqlFile] = &[MESSAGES, file!(2, "coupon/0002_coupon")];
-const USER: &[SqlFile] = &[MESSAGES, file!(2, "user/0002_user")];
-const ORDER: &[SqlFile] = &[MESSAGES, file!(2, "order/0002_order")];
-const PAY: &[SqlFile] = &[MESSAGES, file!(2, "pay/0002_pay"), file!(3, "pay/0003_sandbox")];
+const GOODS: &[SqlFile] = &[MESSAGES, file!(2, "goods/0002_goods"), file!(3, "goods/0003_hold_due"), DEAD_LETTERS];
+const COUPON: &[SqlFile] = &[MESSAGES, file!(2, "coupon/0002_coupon"), DEAD_LETTERS];
+const USER: &[SqlFile] = &[MESSAGES, file!(2, "user/0002_user"), DEAD_LETTERS];
+const ORDER: &[SqlFile] = &[MESSAGES, file!(2, "order/0002_order"), DEAD_LETTERS];
+const PAY: &[SqlFile] = &[MESSAGES, file!(2, "pay/0002_pay"), file!(3, "pay/0003_sandbox"), DEAD_LETTERS];
 
 async fn migrated(db: &Db) -> i64 {
     let ask = Statement::from_string(db.read().get_database_backend(), "SELECT COUNT(*) AS n FROM _sqlx_migrations");
@@ -83,6 +83,15 @@ async fn the_last_fences_hold_on_both_engines() {
             PAY,
             "INSERT INTO trade_refund (refund_id, pay_id, order_id, cause, cause_id, amount_fen, state, create_ms) VALUES (1, 1, 1, 1, 1, 0, 0, 1)",
         ),
+        // Nothing is discarded by nobody.
+        (
+            GOODS,
+            "INSERT INTO trade_mq_producer_temp (id, group_name, msg_topic, msg_tag, msg_key, msg_body, msg_status, create_ms) VALUES ('a', 'g', 't', 't', 'k', 'b', 3, 1)",
+        ),
+        (
+            GOODS,
+            "INSERT INTO trade_mq_consumer_log (group_name, msg_tag, msg_key, msg_id, msg_topic, msg_body, consumer_status, consumer_times, consumer_ms, remark) VALUES ('g', 't', 'k', 'i', 'o', '', 3, 1, 1, '')",
+        ),
         (
             GOODS,
             "INSERT INTO trade_mq_producer_temp (id, group_name, msg_topic, msg_tag, msg_key, msg_body, msg_status, create_ms, due_ms) VALUES ('a', 'g', 't', 't', 'k', 'b', 0, 1, NULL)",
@@ -112,6 +121,49 @@ async fn a_new_file_runs_after_those_that_ran() {
         migrate(&test.db, &[MESSAGES, item::FILE]).await.unwrap();
         item::insert(&test.db, vec![item::item(1, "a", 1)]).await.unwrap();
         assert_eq!(migrated(&test.db).await, 2, "{}", test.name);
+    }
+}
+
+/// What stood in the tables before stands in them after.
+#[tokio::test]
+async fn messages_outlive_the_rebuilding_of_their_tables() {
+    let rows = "INSERT INTO trade_mq_producer_temp (id, group_name, msg_topic, msg_tag, msg_key, msg_body, msg_status,
+            traceparent, create_ms, due_ms, attempts, remark)
+            VALUES ('a', 'g', 'o', 't', 'k', 'body', 0, 'trace', 1, 2, 3, NULL),
+                   ('b', 'g', 'o', 't', 'k', 'body', 2, '', 1, NULL, 4, 'too large');
+        INSERT INTO trade_mq_consumer_log (group_name, msg_tag, msg_key, msg_id, msg_topic, msg_body, consumer_status,
+            consumer_times, consumer_ms, remark) VALUES ('g', 't', 'k', 'i', 'o', x'FF00', 2, 3, 4, 'no JSON')";
+    for test in databases(&[MESSAGES]).await {
+        seed(&test.db, rows).await.unwrap();
+        migrate(&test.db, &[MESSAGES, DEAD_LETTERS]).await.unwrap();
+        let nobody = "operator=NULL operator_ms=NULL note=NULL";
+        let expected = format!(
+            "trade_mq_consumer_log
+  group_name=g msg_tag=t msg_key=k msg_id=i msg_topic=o msg_body=FF00 consumer_status=2 consumer_times=3 consumer_ms=4 \
+             remark=no JSON retry_ms=NULL {nobody}
+trade_mq_producer_temp
+  id=a group_name=g msg_topic=o msg_tag=t msg_key=k msg_body=body msg_status=0 traceparent=trace create_ms=1 due_ms=2 \
+             attempts=3 remark=NULL {nobody}
+  id=b group_name=g msg_topic=o msg_tag=t msg_key=k msg_body=body msg_status=2 traceparent= create_ms=1 due_ms=NULL \
+             attempts=4 remark=too large {nobody}
+"
+        );
+        assert_eq!(dump(&test.db).await, expected, "{}", test.name);
+    }
+}
+
+/// Holds made before they had a time are asked about too.
+#[tokio::test]
+async fn old_holds_get_a_time() {
+    let [messages, goods, hold_due, dead_letters] = GOODS else { panic!("the files of goods") };
+    let rows = "INSERT INTO trade_goods_hold (order_id, state, create_ms, update_ms) VALUES
+        (1, 1, 5, 5), (2, 2, 5, 5), (3, 3, 5, 5), (4, 4, 5, 5)";
+    for test in databases(&[*messages, *goods]).await {
+        seed(&test.db, rows).await.unwrap();
+        migrate(&test.db, &[*messages, *goods, *hold_due, *dead_letters]).await.unwrap();
+        let rows = dump(&test.db).await;
+        assert!(rows.contains("order_id=1 state=1 create_ms=5 update_ms=5 due_ms=2100005"), "{}: {rows}", test.name);
+        assert_eq!(rows.matches("due_ms=NULL").count(), 3, "{}: {rows}", test.name);
     }
 }
 

@@ -1,5 +1,7 @@
 //! Takes stock for orders.
 
+use std::time::Duration;
+
 use shop_common::{
     batch::{Command, Weight},
     db::{Result, Tx},
@@ -25,12 +27,18 @@ impl Command for ReserveStock {
     }
 }
 
-/// Load, decide, save.
-pub async fn reserve_stock(tx: &Tx, commands: &[ReserveStock], now: Millis) -> Result<Vec<Done>> {
+/// Load, decide, save. A hold may stand for `hold_timeout` before its order is asked for.
+pub async fn reserve_stock(
+    tx: &Tx,
+    commands: &[ReserveStock],
+    hold_timeout: Duration,
+    now: Millis,
+) -> Result<Vec<Done>> {
     let orders = commands.iter().map(|command| command.order_id.get()).collect();
     let goods = commands.iter().flat_map(|command| &command.lines).map(|line| line.goods_id.get()).collect();
     let mut stock = store::load_to_reserve(tx, orders, goods).await?;
-    let outcomes = commands.iter().map(|command| stock.reserve(command.order_id, &command.lines)).collect();
+    let until = now.after(hold_timeout);
+    let outcomes = commands.iter().map(|command| stock.reserve(command.order_id, &command.lines, until)).collect();
     store::save(tx, &stock, now).await?;
     Ok(outcomes)
 }

@@ -1,6 +1,7 @@
 //! gRPC of the goods service, over a link as others call it.
 
 use shop_common::{code::ShopCode, error::ShopError, link::Link};
+use shop_goods::Goods;
 use shop_proto::{
     common::v1::{DoOutcome, UndoOutcome, do_outcome, undo_outcome},
     goods::v1::{
@@ -20,6 +21,26 @@ fn link(test: &TestDb) -> Link {
     goods.add_public(&mut routes);
     goods.add_internal(&mut routes);
     Link::local(routes.routes())
+}
+
+/// A client of the stock that `goods` keeps.
+pub(crate) fn stock_client(goods: &Goods) -> StockServiceClient<Link> {
+    let mut routes = RoutesBuilder::default();
+    goods.add_internal(&mut routes);
+    StockServiceClient::new(Link::local(routes.routes()))
+}
+
+/// Closes these orders, until each is known to be closed.
+pub(crate) async fn release(client: &mut StockServiceClient<Link>, orders: &[i64]) {
+    use undo_outcome::Kind::{AlreadyUndone, Undone};
+    loop {
+        let command = |order_id: &i64| ReleaseStockCommand { order_id: *order_id, context: None };
+        let request = ReleaseStockRequest { commands: orders.iter().map(command).collect() };
+        let outcomes = client.release_stock(request).await.unwrap().into_inner().outcomes;
+        if outcomes.iter().all(|outcome| matches!(outcome.kind(), Undone | AlreadyUndone)) {
+            return;
+        }
+    }
 }
 
 fn reserve(order_id: i64, goods_id: i64, quantity: i32) -> ReserveStockCommand {

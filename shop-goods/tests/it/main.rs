@@ -9,4 +9,5 @@
 
 mod fences;
 mod grpc;
+mod holds;
 mod stock;

@@ -1,5 +1,7 @@
 //! Stock keeps the contract of a participant.
 
+use std::time::Duration;
+
 use shop_common::{
     batch::Limits,
     code::ShopCode,
@@ -18,6 +20,8 @@ use shop_testkit::{
     participant::{NOW, Participant},
 };
 
+pub(crate) const HOLD_TIMEOUT: Duration = Duration::from_secs(2100);
+
 const LEDGER: Ledger = Ledger {
     log: "trade_goods_number_log",
     log_type: "log_type",
@@ -32,7 +36,7 @@ const LEDGER: Ledger = Ledger {
 pub(crate) const STOCK: Participant<ReserveStock, ReleaseStock> = Participant {
     schema: &SCHEMA,
     rows: |orders| shelves(&[(1, 10 + orders * 2), (2, 10 + orders * 2), (3, 10 + orders * 2)]),
-    take: |tx, commands, now| Box::pin(reserve_stock(tx, commands, now)),
+    take: |tx, commands, now| Box::pin(reserve_stock(tx, commands, HOLD_TIMEOUT, now)),
     give_back: |tx, commands, now| Box::pin(release_stock(tx, commands, now)),
     take_of: order_of_two_lines,
     give_back_of: |order| ReleaseStock { order_id: OrderId::new(order) },
@@ -64,11 +68,13 @@ fn reserve(order: i64, lines: &[(i64, i32)]) -> ReserveStock {
 }
 
 pub(crate) fn service(test: &TestDb, deps: Deps) -> Goods {
+    let hold_timeout_s = HOLD_TIMEOUT.as_secs();
     Goods::new(
         &Config {
             database: test.config.clone(),
             internal_listen: ([127, 0, 0, 1], 0).into(),
             batch: Limits::default(),
+            hold_timeout_s,
         },
         deps,
     )

@@ -7,7 +7,7 @@ use shop_common::{
     time::Millis,
 };
 
-use super::{Options, Schemas};
+use super::{Options, Schemas, invariants::SLACK_MS};
 
 const ORDERS: &str = "SELECT COUNT(*) AS n FROM trade_order WHERE order_status = 0 OR owed <> 0 OR due_ms <= ?";
 const STOCK_HOLDS: &str = "SELECT COUNT(*) AS n FROM trade_goods_hold WHERE due_ms <= ?";
@@ -16,6 +16,7 @@ const PAYMENTS: &str = "SELECT COUNT(*) AS n FROM trade_pay WHERE owed <> 0";
 const REFUNDS: &str = "SELECT COUNT(*) AS n FROM trade_refund WHERE state = 0";
 const NOTICES: &str = "SELECT COUNT(*) AS n FROM sandbox_trade WHERE due_ms IS NOT NULL";
 const MESSAGES: &str = "SELECT COUNT(*) AS n FROM trade_mq_producer_temp WHERE msg_status = 0";
+const REDELIVERIES: &str = "SELECT COUNT(*) AS n FROM trade_mq_consumer_log WHERE consumer_status = 2 AND retry_ms > ?";
 
 /// How much is in flight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -30,7 +31,7 @@ pub struct Pending {
     pub holds: i64,
     /// Notifications of the sandbox channel that were not acknowledged.
     pub notices: i64,
-    /// Messages to be sent; not counted while there is nobody to take them.
+    /// Messages to be sent, or delivered once more; not counted while there is nobody to take them.
     pub messages: i64,
 }
 
@@ -45,10 +46,11 @@ impl Pending {
 pub(super) async fn count(schemas: &Schemas, options: &Options, now: Millis) -> Result<Pending, Failure> {
     let Schemas { goods, coupon, order, pay, .. } = schemas;
     let due = Some(now);
+    let late = Some(Millis::new(now.get().saturating_sub(SLACK_MS)));
     let mut messages = 0;
     if options.broker_reachable {
         for (_, db) in schemas.named() {
-            messages += one(db, MESSAGES, None).await?;
+            messages += one(db, MESSAGES, None).await? + one(db, REDELIVERIES, late).await?;
         }
     }
     Ok(Pending {

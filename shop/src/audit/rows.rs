@@ -72,6 +72,16 @@ impl Hold {
         matches!(self.state, 1 | 2)
     }
 
+    /// Held, and not yet for good.
+    pub(super) const fn is_held(&self) -> bool {
+        self.state == 1
+    }
+
+    /// Held for good.
+    pub(super) const fn is_final(&self) -> bool {
+        self.state == 2
+    }
+
     /// Undone.
     pub(super) const fn is_undone(&self) -> bool {
         self.state == 3
@@ -242,4 +252,5 @@ pub(super) struct ConsumerRow {
     pub(super) msg_key: String,
     pub(super) consumer_status: i16,
     pub(super) remark: String,
+    pub(super) retry_ms: Option<i64>,
 }

@@ -153,7 +153,7 @@ pub(super) const OUTBOX: Table<OutboxRow> = Table {
 
 pub(super) const FAILED: Table<ConsumerRow> = Table {
     name: "trade_mq_consumer_log",
-    columns: "group_name, msg_tag, msg_key, consumer_status, remark",
+    columns: "group_name, msg_tag, msg_key, consumer_status, remark, retry_ms",
     key: &["group_name", "msg_tag", "msg_key"],
     key_of: |row| vec![row.group_name.as_str().into(), row.msg_tag.as_str().into(), row.msg_key.as_str().into()],
 };

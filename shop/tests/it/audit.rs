@@ -196,6 +196,28 @@ async fn without_a_broker_messages_stay() {
 }
 
 #[tokio::test]
+async fn what_an_operator_has_discarded_is_no_violation() {
+    for shop in Shop::all_well().await {
+        let by = "operator = 'mary', operator_ms = 1, note = 'known'";
+        shop.corrupt("user", &format!("UPDATE trade_mq_consumer_log SET consumer_status = 3, {by}")).await;
+        let parked = format!("UPDATE trade_mq_producer_temp SET create_ms = 0, msg_status = 3, due_ms = NULL, {by}");
+        shop.corrupt("order", &parked).await;
+        let report = look(&shop, &at_once()).await;
+        assert!(report.is_clean() && report.pending.is_nothing(), "{}\n{report}", shop.name);
+    }
+}
+
+#[tokio::test]
+async fn what_the_broker_delivers_once_more_is_in_flight() {
+    for shop in Shop::all_well().await {
+        shop.corrupt("user", "UPDATE trade_mq_consumer_log SET consumer_status = 2, retry_ms = 940001").await;
+        let report = look(&shop, &at_once()).await;
+        assert!(report.is_clean(), "{}\n{report}", shop.name);
+        assert_eq!(report.pending, Pending { messages: 2, ..Pending::default() }, "{}", shop.name);
+    }
+}
+
+#[tokio::test]
 async fn a_table_of_many_pages_is_read_whole() {
     const GOODS: i64 = 20_001;
     for shop in Shop::empty().await {

@@ -6,7 +6,7 @@ use sea_orm::ConnectionTrait;
 use shop_common::{
     code::ShopCode,
     error::ShopError,
-    migrate::MESSAGES,
+    migrate::{DEAD_LETTERS, MESSAGES},
     outbox::{Message, append},
     time::Millis,
     trace::TraceParent,
@@ -117,7 +117,7 @@ async fn every_line_of_an_order_goes_and_comes_back() {
 /// Trap 26.
 #[tokio::test]
 async fn no_message_is_in_progress() {
-    for test in databases(&[MESSAGES]).await {
+    for test in databases(&[MESSAGES, DEAD_LETTERS]).await {
         let insert = |status: i32| {
             format!(
                 "INSERT INTO trade_mq_consumer_log (group_name, msg_tag, msg_key, msg_id, msg_topic, msg_body, \

@@ -232,6 +232,13 @@ impl World {
         assert!(checks.all(|check| check.violations.is_empty()), "{}: {what}\n{report}", self.name);
     }
 
+    /// The invariants that do not hold.
+    pub(crate) async fn violated(&self) -> Vec<String> {
+        let report = self.audit(true).await;
+        let violated = report.checks.iter().filter(|check| !check.violations.is_empty());
+        violated.map(|check| check.id.to_owned()).collect()
+    }
+
     /// The same while there is no broker.
     pub(crate) async fn assert_clean_without_broker(&self, what: &str) {
         let report = self.audit(false).await;

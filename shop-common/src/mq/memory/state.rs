@@ -9,10 +9,8 @@ use rand::{RngExt, SeedableRng, rngs::StdRng, seq::SliceRandom};
 use shop_proto::topic::Delivery;
 
 use super::Faults;
-use crate::mq::{BATCH, Handler, Incoming, Outgoing, PublishError, Subscription, rules::LEVEL_SECONDS};
+use crate::mq::{BATCH, Handler, Incoming, NotHandled, Outgoing, PublishError, Subscription, rules::retry_after};
 
-/// The pause before attempt n+1 is the level at n plus this, counted from 0.
-const RETRY_LEVEL: usize = 1;
 /// The longest a delivery comes late, seconds.
 const LATE_MAX: u64 = 60;
 
@@ -164,15 +162,16 @@ impl State {
         None
     }
 
-    /// Ends a lot. Not handled, a group gets it again later or as its dead letter; a broadcast is gone.
-    pub(super) fn settle(&mut self, lot: Lot, handled: bool) {
-        let may_retry = !handled && lot.place.owner.is_none();
-        let Some(queue) = self.queues.get_mut(&lot.place).filter(|_| may_retry) else { return };
-        for Pending { mut message, .. } in lot.messages {
-            let attempt = usize::try_from(message.attempt).unwrap_or(usize::MAX);
+    /// Ends a lot. What failed a group gets again later or as its dead letter; a broadcast is gone.
+    pub(super) fn settle(&mut self, lot: Lot, failed: Option<NotHandled>) {
+        let Some(failed) = failed.filter(|_| lot.place.owner.is_none()) else { return };
+        let Some(queue) = self.queues.get_mut(&lot.place) else { return };
+        let not_handled = lot.messages.into_iter().enumerate().filter(|(position, _)| failed.is_about(*position));
+        for (_, Pending { mut message, .. }) in not_handled {
+            let pause = retry_after(message.attempt);
             message.attempt = message.attempt.saturating_add(1);
-            if let Some(seconds) = LEVEL_SECONDS.get(attempt.saturating_add(RETRY_LEVEL)) {
-                queue.pending.push(Pending { due: self.now + Duration::from_secs(*seconds), message });
+            if let Some(pause) = pause {
+                queue.pending.push(Pending { due: self.now + pause, message });
             } else {
                 message.topic = format!("%DLQ%{}", lot.place.group);
                 self.scheduled.push((self.now, message));

@@ -37,7 +37,7 @@ async fn listen(bus: &MemoryBus, topic: &str, group: &str, handled: bool) -> Hea
     };
     let handler: Handler = Arc::new(move |messages| {
         remembered.lock().unwrap().extend(messages);
-        let verdict = if handled { Ok(()) } else { Err(NotHandled("never".to_owned())) };
+        let verdict = if handled { Ok(()) } else { Err(NotHandled::all("never")) };
         async move { verdict }.boxed()
     });
     bus.subscribe(subscription, handler).await.unwrap();

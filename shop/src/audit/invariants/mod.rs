@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use super::{Check, Options, snapshot::Books, snapshot::Snapshot};
 
 /// How long after its due time a row may wait for a sweeper, in milliseconds.
-const SLACK_MS: i64 = 60_000;
+pub(super) const SLACK_MS: i64 = 60_000;
 
 /// All twenty, in order.
 pub(super) fn check_all(view: &Snapshot, options: &Options) -> Vec<Check> {

@@ -40,7 +40,24 @@ pub(super) fn what_is_owed_is_done(view: &Snapshot) -> Check {
             overdue(&mut check, view, what, *id, hold.due_ms);
         }
     }
+    stock_holds(&mut check, view);
     check
+}
+
+/// What is held says until when, and nothing else does; what is final is of an order that was paid.
+fn stock_holds(check: &mut Check, view: &Snapshot) {
+    for (id, hold) in &view.stock.holds {
+        check.count();
+        if hold.is_held() && hold.due_ms.is_none() {
+            check.certain([id], format!("stock is held for order {id}, and nobody will ask what became of it"));
+        }
+        if !hold.is_held() && hold.due_ms.is_some() {
+            check.certain([id], format!("stock hold of order {id} is due, but not held"));
+        }
+        if hold.is_final() && view.orders.get(id).is_some_and(|order| order.pay_status != PAID) {
+            check.apparent([id], format!("stock hold of order {id} is final, but the order was never paid"));
+        }
+    }
 }
 
 fn overdue(check: &mut Check, view: &Snapshot, what: &str, id: i64, due_ms: Option<i64>) {

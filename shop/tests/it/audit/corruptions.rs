@@ -53,6 +53,9 @@ pub(super) const CORRUPTIONS: &[(&str, &str, &str, &str, &str)] = &[
       4, 1, 1)"),
     ("I03", "996", "a stock hold is for order 996, which does not exist",
      "goods", "INSERT INTO trade_goods_hold (order_id, state, create_ms, update_ms) VALUES (996, 4, 1, 1)"),
+    ("I03", "995", "a stock hold is for order 995, which does not exist",
+     "goods", "INSERT INTO trade_goods_hold (order_id, state, create_ms, update_ms, due_ms, attempts) VALUES (995, 1, \
+      1, 1, 1000500, 9)"),
     // Balance.
     ("I04", "11", "the balance of user 11 has 90001, its ledger says 90000",
      "user", "UPDATE trade_user SET user_money_fen = 90001 WHERE user_id = 11"),
@@ -231,6 +234,11 @@ pub(super) const CORRUPTIONS: &[(&str, &str, &str, &str, &str)] = &[
       '', 2, 1000000, 'too large')"),
     ("I17", "pay_success:201", "user_group of the user service could not handle pay_success:201: ",
      "user", "UPDATE trade_mq_consumer_log SET consumer_status = 2"),
+    ("I17", "pay_success:201", "user_group of the user service could not handle pay_success:201: ",
+     "user", "UPDATE trade_mq_consumer_log SET consumer_status = 2, retry_ms = 940000"),
+    ("I17", "pay_success:201", "user_group of the user service could not handle pay_success:201: ",
+     "user", "UPDATE trade_mq_consumer_log SET consumer_status = 2, operator = 'mary', operator_ms = 999999, note = \
+      'resent'"),
     // Sagas that never ended.
     ("I18", "107", "order 107 is unconfirmed past its due time",
      "order", "UPDATE trade_order SET order_status = 0, confirm_ms = NULL, due_ms = 939999 WHERE order_id = 107"),
@@ -338,6 +346,12 @@ pub(super) const CORRUPTIONS: &[(&str, &str, &str, &str, &str)] = &[
      "pay", "UPDATE trade_pay SET owed = 2, due_ms = 1000500, attempts = 18 WHERE pay_id = 205"),
     ("I20", "107", "stock hold of order 107 is past its due time and nobody looks",
      "goods", "UPDATE trade_goods_hold SET due_ms = 939999 WHERE order_id = 107"),
+    ("I20", "107", "stock is held for order 107, and nobody will ask what became of it",
+     "goods", "UPDATE trade_goods_hold SET due_ms = NULL WHERE order_id = 107"),
+    ("I20", "103", "stock hold of order 103 is due, but not held",
+     "goods", "UPDATE trade_goods_hold SET due_ms = 1000500 WHERE order_id = 103"),
+    ("I20", "107", "stock hold of order 107 is final, but the order was never paid",
+     "goods", "UPDATE trade_goods_hold SET state = 2, due_ms = NULL WHERE order_id = 107"),
     ("I20", "101", "coupon hold of order 101 is past its due time and nobody looks",
      "coupon", "UPDATE trade_coupon_hold SET due_ms = 939999 WHERE order_id = 101"),
     ("I20", "103", "order 103 owes nothing of it, but its stock was never given back",

@@ -20,9 +20,9 @@ pub(super) const NOW: Millis = Millis::new(1_000_000);
 const GOODS: &str = "
 INSERT INTO trade_goods (goods_id, goods_name, goods_number, goods_price_fen, add_ms) VALUES
     (1, 'desk', 99, 100000, 0), (2, 'lamp', 40, 500, 0);
-INSERT INTO trade_goods_hold (order_id, state, create_ms, update_ms) VALUES
-    (101, 1, 1, 1), (102, 3, 1, 1), (103, 4, 1, 1), (104, 3, 1, 1), (105, 2, 1, 1), (106, 1, 1, 1), (107, 1, 1, 1),
-    (108, 1, 1, 1);
+INSERT INTO trade_goods_hold (order_id, state, create_ms, update_ms, due_ms) VALUES
+    (101, 1, 1, 1, 9000000), (102, 3, 1, 1, NULL), (103, 4, 1, 1, NULL), (104, 3, 1, 1, NULL), (105, 2, 1, 1, NULL),
+    (106, 1, 1, 1, 9000000), (107, 1, 1, 1, 9000000), (108, 1, 1, 1, 9000000);
 INSERT INTO trade_goods_number_log (ref_id, goods_id, log_type, goods_number, log_ms) VALUES
     (0, 1, 0, 100, 0), (0, 2, 0, 50, 0), (101, 1, 1, -1, 1), (102, 1, 1, -2, 1), (102, 1, 2, 2, 1), (102, 2, 1, -1, 1),
     (102, 2, 2, 1, 1), (104, 2, 1, -4, 1), (104, 2, 2, 4, 1), (105, 2, 1, -6, 1), (106, 2, 1, -2, 1),
@@ -102,7 +102,8 @@ const IN_FLIGHT: [(&str, &str); 5] = [
         "goods",
         "UPDATE trade_goods SET goods_number = 93 WHERE goods_id = 1;
 INSERT INTO trade_goods_hold (order_id, state, create_ms, update_ms, due_ms) VALUES
-    (111, 1, 1, 1, 1000000), (112, 1, 1, 1, NULL), (113, 1, 1, 1, NULL), (114, 3, 1, 1, NULL), (115, 1, 1, 1, NULL);
+    (111, 1, 1, 1, 1000000), (112, 1, 1, 1, 9000000), (113, 1, 1, 1, 9000000), (114, 3, 1, 1, NULL),
+    (115, 1, 1, 1, 9000000);
 INSERT INTO trade_goods_number_log (ref_id, goods_id, log_type, goods_number, log_ms) VALUES
     (111, 1, 1, -3, 1), (112, 1, 1, -1, 1), (113, 1, 1, -1, 1), (114, 1, 1, -1, 1), (114, 1, 2, 1, 1), (115, 1, 1, -1, 1);",
     ),

@@ -1,0 +1,153 @@
+//! Dead letters as text for people, as JSON for programs.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use shop_common::{dead::Letter, time::Millis};
+
+use super::is_open;
+
+/// What is listed.
+#[derive(Default, Serialize)]
+pub(super) struct Listed {
+    /// How many are open.
+    pub(super) open: usize,
+    letters: Vec<Entry>,
+}
+
+/// A letter in a list.
+#[derive(Serialize)]
+struct Entry {
+    id: String,
+    service: &'static str,
+    state: String,
+    topic: String,
+    tag: String,
+    key: String,
+    times: i64,
+    last: String,
+    reason: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operator: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operated: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
+}
+
+/// One letter with its bytes: as text where they are, as hexadecimal digits where not.
+#[derive(Serialize)]
+pub(super) struct Shown {
+    #[serde(flatten)]
+    entry: Entry,
+    bytes: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<String>,
+    #[serde(rename = "bodyHex", skip_serializing_if = "Option::is_none")]
+    body_hex: Option<String>,
+}
+
+/// What was done.
+#[derive(Serialize)]
+pub(super) struct Done<'a> {
+    pub(super) id: &'a str,
+    pub(super) action: &'a str,
+    pub(super) result: String,
+}
+
+/// Prints `what`, as text or as JSON.
+pub(super) fn print(what: &(impl fmt::Display + Serialize), json: bool) -> Result<(), serde_json::Error> {
+    let text = if json { serde_json::to_string(what)? } else { what.to_string() };
+    println!("{text}");
+    Ok(())
+}
+
+impl Listed {
+    pub(super) fn add(&mut self, service: &'static str, letters: Vec<Letter>) {
+        self.open = self.open.saturating_add(letters.iter().filter(|letter| is_open(letter)).count());
+        self.letters.extend(letters.into_iter().map(|letter| Entry::new(service, letter)));
+    }
+}
+
+impl Entry {
+    fn new(service: &'static str, letter: Letter) -> Self {
+        Self {
+            id: format!("{service}/{}", letter.place),
+            service,
+            state: letter.state.to_string(),
+            topic: letter.topic,
+            tag: letter.tag,
+            key: letter.key,
+            times: letter.times,
+            last: time(letter.last),
+            reason: letter.reason,
+            retry: letter.retry.map(time),
+            operator: letter.operator,
+            operated: letter.operated.map(time),
+            note: letter.note,
+        }
+    }
+}
+
+impl Shown {
+    pub(super) fn new(service: &'static str, letter: Letter, body: Vec<u8>) -> Self {
+        let (entry, bytes) = (Entry::new(service, letter), body.len());
+        match String::from_utf8(body) {
+            Ok(text) => Self { entry, bytes, body: Some(text), body_hex: None },
+            Err(error) => Self { entry, bytes, body: None, body_hex: Some(hex::encode(error.as_bytes())) },
+        }
+    }
+}
+
+/// One line for each letter, then how many are open.
+impl fmt::Display for Listed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for entry in &self.letters {
+            writeln!(f, "{entry}")?;
+        }
+        write!(f, "{} open", self.open)
+    }
+}
+
+/// `order/in/group/tag/42  open  3 times, last 2026-01-31T08:00:00Z  why it failed`
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, state, times, last, reason, .. } = self;
+        write!(f, "{id}  {state}  {times} times, last {last}  {}", reason.escape_debug())?;
+        if let Some(retry) = &self.retry {
+            write!(f, "  (the broker tries again at {retry})")?;
+        }
+        if let (Some(operator), Some(at), Some(note)) = (&self.operator, &self.operated, &self.note) {
+            write!(f, "  ({}, {at}: {})", operator.escape_debug(), note.escape_debug())?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { entry, bytes, body, body_hex } = self;
+        writeln!(f, "{entry}")?;
+        let (topic, tag, key) = (entry.topic.escape_debug(), entry.tag.escape_debug(), entry.key.escape_debug());
+        writeln!(f, "topic {topic}  tag {tag}  key {key}")?;
+        match (body, body_hex) {
+            (Some(text), _) => write!(f, "{bytes} bytes of text:\n{}", text.escape_debug()),
+            (None, Some(digits)) => write!(f, "{bytes} bytes that are no UTF-8 text, hexadecimal:\n{digits}"),
+            (None, None) => write!(f, "{bytes} bytes"),
+        }
+    }
+}
+
+impl fmt::Display for Done<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {}", self.action, self.id, self.result)
+    }
+}
+
+/// RFC 3339.
+fn time(moment: Millis) -> String {
+    Timestamp::from_millisecond(moment.get()).map_or_else(|_| moment.get().to_string(), |time| time.to_string())
+}
