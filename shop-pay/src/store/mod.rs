@@ -126,6 +126,7 @@ fn of_payment(row: pay::Model) -> Result<Payment> {
         refunded: Fen::new(row.refund_fen),
         owed: Owed::of(row.owed),
         due: row.due_ms.map(Millis::new),
+        looks: row.attempts,
     })
 }
 

@@ -16,7 +16,7 @@ use shop_common::{
     time::Millis,
 };
 use shop_pay::{
-    channel::{Closing, Found, Headers, Notification, PaymentChannel, Return, Trade, sandbox::Sandbox},
+    channel::{Closing, Found, FoundRefund, Headers, Notification, PaymentChannel, Return, Trade, sandbox::Sandbox},
     payment::refund::Answer,
 };
 use shop_proto::{
@@ -239,6 +239,10 @@ impl PaymentChannel for Flaky {
             return Ok(Answer::Refused("the buyer's account is gone".to_owned()));
         }
         self.answer(self.inner.refund(wanted).await?)
+    }
+
+    async fn query_refund(&self, wanted: Return) -> Result<FoundRefund> {
+        self.answer(self.inner.query_refund(wanted).await?)
     }
 
     fn ack_success(&self) -> &'static [u8] {
