@@ -16,7 +16,7 @@ use shop_common::{
 };
 
 pub(crate) use self::{
-    read::{claim_due, open_refunds, payment, payments},
+    read::{claim_due, open_refunds, payment, payments, payments_of},
     save::save,
 };
 use crate::{

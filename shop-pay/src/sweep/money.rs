@@ -1,6 +1,8 @@
 //! What the channels are asked: to close trades and to pay back.
 
-use futures::future::join_all;
+use std::time::Duration;
+
+use futures::{StreamExt, future::join_all, stream::FuturesUnordered};
 use shop_common::{error::Result, id::PayId};
 
 use super::Sweeper;
@@ -23,6 +25,14 @@ impl Sweeper {
     pub(super) async fn close(&self, payments: &[&Payment]) {
         let closed = join_all(payments.iter().map(|payment| self.close_one(payment))).await;
         self.cleared(closed.into_iter().flatten(), Owed::CLOSE).await;
+    }
+
+    /// The same for those that owe it, for at most `time`; what was not answered then stays owed.
+    pub(crate) async fn close_within(&self, time: Duration, payments: &[Payment]) {
+        let owing: Vec<&Payment> = payments.iter().filter(|payment| payment.owed.has(Owed::CLOSE)).collect();
+        let closed = FuturesUnordered::from_iter(owing.into_iter().map(|payment| self.close_one(payment)));
+        let in_time = closed.take_until(tokio::time::sleep(time)).collect::<Vec<Option<PayId>>>().await;
+        self.cleared(in_time.into_iter().flatten(), Owed::CLOSE).await;
     }
 
     /// The payment, once nobody can pay it any more.
