@@ -18,8 +18,9 @@ macro_rules! file {
 const GOODS: &[SqlFile] = &[MESSAGES, file!(2, "goods/0002_goods")];
 const COUPON: &[SqlFile] = &[MESSAGES, file!(2, "coupon/0002_coupon")];
 const USER: &[SqlFile] = &[MESSAGES, file!(2, "user/0002_user")];
-const ORDER: &[SqlFile] = &[MESSAGES, file!(2, "order/0002_order")];
-const PAY: &[SqlFile] = &[MESSAGES, file!(2, "pay/0002_pay"), file!(3, "pay/0003_sandbox")];
+const ORDER: &[SqlFile] = &[MESSAGES, file!(2, "order/0002_order"), file!(3, "order/0003_timeout")];
+const PAY: &[SqlFile] =
+    &[MESSAGES, file!(2, "pay/0002_pay"), file!(3, "pay/0003_sandbox"), file!(5, "pay/0005_refund")];
 
 async fn migrated(db: &Db) -> i64 {
     let ask = Statement::from_string(db.read().get_database_backend(), "SELECT COUNT(*) AS n FROM _sqlx_migrations");

@@ -3,7 +3,9 @@
 //! cancel goes back by the ordinary path.
 
 use shop_common::{id::OrderId, link::call, time::Millis};
-use shop_proto::pay::v1::{CloseAtChannelCommand, CloseAtChannelRequest, close_at_channel_outcome::Kind as Closed};
+use shop_proto::pay::v1::{
+    CloseAtChannelCommand, CloseAtChannelOutcome, CloseAtChannelRequest, close_at_channel_outcome::Kind as Closed,
+};
 
 use super::{OrderSweep, TIMEOUT};
 use crate::order::{Cancelled, Cause};
@@ -25,7 +27,7 @@ impl OrderSweep {
                 Ok(Cancelled::Now) => tracing::info!(order.id = %order_id, "order {order_id} was not paid in time"),
                 Ok(cancelled) => tracing::info!(order.id = %order_id, ?cancelled, "order {order_id} was not timed out"),
                 Err(error) => {
-                    tracing::warn!(order.id = %order_id, %error, "time-out not known to be done; trying again")
+                    tracing::warn!(order.id = %order_id, %error, "time-out not known to be done; trying again");
                 }
             }
         });
@@ -52,7 +54,7 @@ impl OrderSweep {
             |(order_id, _): &(OrderId, Millis)| CloseAtChannelCommand { context: None, order_id: order_id.get() };
         let request = CloseAtChannelRequest { commands: closing.iter().map(command).collect() };
         match self.payments.clone().close_at_channel(call(request, TIMEOUT)).await {
-            Ok(answer) => answer.into_inner().outcomes.iter().map(|outcome| outcome.kind()).collect(),
+            Ok(answer) => answer.into_inner().outcomes.iter().map(CloseAtChannelOutcome::kind).collect(),
             Err(status) => {
                 tracing::warn!(%status, orders = closing.len(), "payments cannot be closed yet; asking again later");
                 vec![Closed::NotYet; closing.len()]

@@ -122,7 +122,7 @@ impl State {
         self.sweeper.close_within(CHANNEL_TIME, &payments().await?).await;
         let payments = payments().await?;
         let outcomes = order_ids.iter().zip(shut).map(|(order_id, shut)| match shut {
-            Ok(_) => closed_so_far(payments.iter().filter(|payment| payment.order_id.get() == *order_id)),
+            Ok(_) => closed_so_far(&payments, OrderId::new(*order_id)),
             Err(error) => CloseAtChannelOutcome { kind: Closed::NotYet.into(), detail: error.to_string() },
         });
         Ok(outcomes.collect())
@@ -141,12 +141,13 @@ impl State {
     }
 }
 
-/// How far these payments of one order are closed.
-fn closed_so_far<'p>(payments: impl Iterator<Item = &'p Payment> + Clone) -> CloseAtChannelOutcome {
+/// How far the payments of one order are closed.
+fn closed_so_far(payments: &[Payment], order_id: OrderId) -> CloseAtChannelOutcome {
+    let mut of_order = payments.iter().filter(|payment| payment.order_id == order_id);
     let is_kept = |payment: &Payment| payment.status == Paid::Paid && payment.refunded == Fen::ZERO;
-    let (kind, detail) = if payments.clone().any(is_kept) {
+    let (kind, detail) = if of_order.clone().any(is_kept) {
         (Closed::Paid, "")
-    } else if payments.clone().any(|payment| payment.owed.has(Owed::CLOSE)) {
+    } else if of_order.any(|payment| payment.owed.has(Owed::CLOSE)) {
         (Closed::NotYet, "a channel has not answered")
     } else {
         (Closed::Closed, "")

@@ -29,8 +29,8 @@ impl Sweeper {
 
     /// The same for those that owe it, for at most `time`; what was not answered then stays owed.
     pub(crate) async fn close_within(&self, time: Duration, payments: &[Payment]) {
-        let owing: Vec<&Payment> = payments.iter().filter(|payment| payment.owed.has(Owed::CLOSE)).collect();
-        let closed = FuturesUnordered::from_iter(owing.into_iter().map(|payment| self.close_one(payment)));
+        let owing = payments.iter().filter(|payment| payment.owed.has(Owed::CLOSE));
+        let closed: FuturesUnordered<_> = owing.map(|payment| self.close_one(payment)).collect();
         let in_time = closed.take_until(tokio::time::sleep(time)).collect::<Vec<Option<PayId>>>().await;
         self.cleared(in_time.into_iter().flatten(), Owed::CLOSE).await;
     }

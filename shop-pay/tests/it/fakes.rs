@@ -188,6 +188,8 @@ pub(crate) struct Flaky {
     pub(crate) answers_to_lose: AtomicUsize,
     pub(crate) refund_calls: AtomicUsize,
     pub(crate) refuses: AtomicBool,
+    /// Refunds that never reach the provider.
+    pub(crate) refunds_to_lose: AtomicUsize,
 }
 
 pub(crate) const FLAKY: &str = "flaky";
@@ -237,6 +239,10 @@ impl PaymentChannel for Flaky {
         self.refund_calls.fetch_add(1, Ordering::SeqCst);
         if self.refuses.load(Ordering::SeqCst) {
             return Ok(Answer::Refused("the buyer's account is gone".to_owned()));
+        }
+        let lose = |left: usize| left.checked_sub(1);
+        if self.refunds_to_lose.fetch_update(Ordering::SeqCst, Ordering::SeqCst, lose).is_ok() {
+            return Err(ShopCode::Unknown.into());
         }
         self.answer(self.inner.refund(wanted).await?)
     }

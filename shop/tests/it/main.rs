@@ -20,6 +20,8 @@ mod idempotency;
 mod lost_commit;
 mod paid_suite;
 mod races;
+mod refund_suite;
 mod saga_table;
+mod timeout_suite;
 mod traps;
 mod world;
