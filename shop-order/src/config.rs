@@ -27,6 +27,9 @@ pub struct Config {
     pub free_shipping_above_fen: i64,
     /// How long a confirmed order may stay unpaid, in seconds.
     pub pay_timeout_s: u64,
+    /// How long the channel may take to close the payments of an order that was not paid in time, in seconds. Then the
+    /// order is cancelled without its answer.
+    pub close_patience_s: u64,
     /// How long a saga may take before the order is cancelled, in seconds.
     pub saga_deadline_s: u64,
     /// How long one step of a saga may take before it is asked again, in milliseconds.
@@ -46,6 +49,10 @@ impl Config {
 
     pub(crate) const fn step_timeout(&self) -> Duration {
         Duration::from_millis(self.step_timeout_ms)
+    }
+
+    pub(crate) const fn close_patience(&self) -> Duration {
+        Duration::from_secs(self.close_patience_s)
     }
 
     pub(crate) const fn pay_timeout(&self) -> Duration {

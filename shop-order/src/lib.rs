@@ -8,7 +8,7 @@ pub mod order;
 pub mod pricing;
 mod saga;
 mod store;
-mod sweeper;
+mod sweep;
 mod transitions;
 mod tx;
 mod view;
@@ -38,14 +38,15 @@ use crate::{
     consume::on_payment_succeeded::on_payment_succeeded,
     grpc::{orders::Orders, states::States},
     saga::{confirm_order::Saga, participants::Participants},
-    sweeper::OrderSweep,
+    sweep::OrderSweep,
     transitions::Transitions,
 };
 
 /// The schema, in order.
-pub const SCHEMA: [SqlFile; 3] = [
+pub const SCHEMA: [SqlFile; 4] = [
     MESSAGES,
     SqlFile { version: 2, name: "order", sql: include_str!("../../sql/order/0002_order.sql") },
+    SqlFile { version: 3, name: "timeout", sql: include_str!("../../sql/order/0003_timeout.sql") },
     DEAD_LETTERS,
 ];
 
@@ -102,7 +103,8 @@ impl Order {
 
     /// What its sweeper does.
     pub fn sweeps(&self) -> Vec<Arc<dyn Sweep>> {
-        vec![Arc::new(OrderSweep::new(self.deps.db.clone(), self.saga.transitions.clone(), &self.links))]
+        let (db, transitions) = (self.deps.db.clone(), self.saga.transitions.clone());
+        vec![Arc::new(OrderSweep::new(db, transitions, &self.links, self.saga.config.close_patience()))]
     }
 
     /// What sends its outbox.

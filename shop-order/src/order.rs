@@ -53,6 +53,8 @@ impl Owed {
     pub const BALANCE: Self = Self(4);
     /// The close of its open payments.
     pub const CLOSE: Self = Self(8);
+    /// The refund of the payment bound to it.
+    pub const REFUND: Self = Self(16);
 
     /// The set of these bits.
     pub const fn of_bits(bits: i64) -> Self {
@@ -92,8 +94,13 @@ impl ops::BitOr for Owed {
 
 impl fmt::Display for Owed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names =
-            [(Self::STOCK, "stock"), (Self::COUPON, "coupon"), (Self::BALANCE, "balance"), (Self::CLOSE, "close")];
+        let names = [
+            (Self::STOCK, "stock"),
+            (Self::COUPON, "coupon"),
+            (Self::BALANCE, "balance"),
+            (Self::CLOSE, "close"),
+            (Self::REFUND, "refund"),
+        ];
         let owed: Vec<&str> = names.iter().filter(|(bit, _)| self.contains(*bit)).map(|(_, name)| *name).collect();
         f.write_str(&owed.join("+"))
     }
@@ -108,6 +115,10 @@ pub enum Cause {
     Recovery,
     /// The buyer wants it; the reason is kept.
     User(String),
+    /// It was not paid in time.
+    TimeOut,
+    /// It was paid, and the buyer wants the money back; the reason is kept.
+    Refund(String),
 }
 
 impl Cause {
@@ -117,6 +128,8 @@ impl Cause {
             Self::Refused(_) => 1,
             Self::Recovery => 2,
             Self::User(_) => 3,
+            Self::TimeOut => 4,
+            Self::Refund(_) => 5,
         }
     }
 }
@@ -192,6 +205,8 @@ pub struct Order {
     pub pay_id: Option<PayId>,
     /// Until when it must be paid.
     pub pay_deadline: Option<Millis>,
+    /// Since when its payments are being closed, because it was not paid in time.
+    pub closing: Option<Millis>,
     /// When it was confirmed, paid, cancelled.
     pub confirmed: Option<Millis>,
     /// When it was paid.
@@ -207,7 +222,7 @@ pub struct Order {
 }
 
 impl Order {
-    /// 0 → 1, and paid at once where nothing is due. Guard: status 0 (trap 17).
+    /// 0 → 1, and paid at once where nothing is due; due again when it must be paid. Guard: status 0 (trap 17).
     pub fn confirm(&mut self, now: Millis, pay_deadline: Millis) -> Confirmed {
         match self.status {
             Status::Unconfirmed => {}
@@ -222,31 +237,62 @@ impl Order {
             self.paid = Some(now);
         } else {
             self.pay_deadline = Some(pay_deadline);
+            self.due = Some(pay_deadline);
         }
         Confirmed::Now
     }
 
-    /// → 2, owing back what it took. The guard depends on the cause: the saga and its recovery may cancel only what was
-    /// never confirmed, the buyer what is not paid (trap 31).
+    /// → 2, or → 4 where it was paid, owing back what it took. The guard depends on the cause: the saga and its recovery
+    /// may cancel only what was never confirmed, a time-out what is confirmed and unpaid past its deadline, the buyer
+    /// what is not over; a paid order is refunded (trap 31).
     pub fn cancel(&mut self, cause: Cause, now: Millis, due: Millis) -> Cancelled {
-        let holds = match (&cause, self.status) {
-            (_, Status::Cancelled) => return Cancelled::Already,
-            (_, Status::Unconfirmed) => true,
-            (Cause::User(_), Status::Confirmed) => self.pay_status != PayStatus::Paid,
-            _ => false,
+        let is_paid = self.pay_status == PayStatus::Paid;
+        let (cause, status) = match (cause, self.status) {
+            (_, Status::Cancelled) | (Cause::User(_) | Cause::Refund(_), Status::Refunded) => {
+                return Cancelled::Already;
+            }
+            (Cause::User(reason) | Cause::Refund(reason), Status::Confirmed) if is_paid => {
+                (Cause::Refund(reason), Status::Refunded)
+            }
+            (cause @ (Cause::User(_) | Cause::Refused(_) | Cause::Recovery), Status::Unconfirmed)
+            | (cause @ Cause::User(_), Status::Confirmed) => (cause, Status::Cancelled),
+            (Cause::TimeOut, Status::Confirmed) if self.is_overdue(now) => (Cause::TimeOut, Status::Cancelled),
+            (_, status) => return Cancelled::NotCancellable(status),
         };
-        if !holds {
-            return Cancelled::NotCancellable(self.status);
-        }
         self.owed = Owed::STOCK
             .with_if(Owed::COUPON, self.has_coupon)
             .with_if(Owed::BALANCE, self.balance_used > Fen::ZERO)
-            .with_if(Owed::CLOSE, self.status == Status::Confirmed);
-        self.status = Status::Cancelled;
+            .with_if(Owed::CLOSE, self.status == Status::Confirmed)
+            .with_if(Owed::REFUND, self.pay_id.is_some());
+        self.status = status;
+        self.closing = None;
         self.cancelled = Some(now);
         self.due = Some(due);
         self.cause = Some(cause);
         Cancelled::Now
+    }
+
+    /// Whether it waits for its payment.
+    pub fn is_unpaid(&self) -> bool {
+        self.status == Status::Confirmed && self.pay_status != PayStatus::Paid
+    }
+
+    /// Whether its payment did not come in time.
+    fn is_overdue(&self, now: Millis) -> bool {
+        self.is_unpaid() && self.pay_deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    /// The first step of a time-out: no payment may be begun any more, though one that was begun still binds. Since when
+    /// that is so; none where the order is not overdue (F51).
+    pub fn begin_closing(&mut self, now: Millis, look_again: Millis) -> Option<Millis> {
+        if !self.is_overdue(now) {
+            return None;
+        }
+        if self.closing.is_none() {
+            self.closing = Some(now);
+            self.due = Some(look_again);
+        }
+        self.closing
     }
 
     /// The order's last word before a payment is made (traps 38, 46).
@@ -258,7 +304,7 @@ impl Order {
             return Begun::Refused(ShopError::at(ShopCode::OrderIsPaid, "order_id"));
         }
         let in_time = self.pay_deadline.is_none_or(|deadline| now < deadline);
-        if self.status != Status::Confirmed || !in_time {
+        if self.status != Status::Confirmed || self.closing.is_some() || !in_time {
             return Begun::Refused(ShopError::at(ShopCode::OrderNotPayable, "order_id"));
         }
         if self.amount_due != amount {
@@ -288,6 +334,7 @@ impl Order {
         self.pay_id = Some(pay_id);
         self.pay_status = PayStatus::Paid;
         self.paid = Some(now);
+        self.closing = None;
         self.owed = self.owed | Owed::CLOSE;
         self.due = Some(due);
         Marked::Bound
@@ -299,7 +346,7 @@ impl Order {
             return;
         }
         self.owed = self.owed.without(settled);
-        if self.owed == Owed::NOTHING && self.status != Status::Unconfirmed {
+        if self.owed == Owed::NOTHING && self.status != Status::Unconfirmed && !self.is_unpaid() {
             self.due = None;
         }
     }
@@ -324,6 +371,7 @@ mod tests {
             pay_status,
             pay_id: None,
             pay_deadline: Some(LATER),
+            closing: None,
             confirmed: None,
             paid: None,
             cancelled: None,
@@ -358,28 +406,85 @@ mod tests {
         assert_eq!((order.pay_status, order.paid, order.due), (PayStatus::Paid, Some(NOW), None));
     }
 
+    /// Where the cause leads from each status; past the deadline, which only a time-out asks for.
+    fn expected(cause: &Cause, status: Status, is_paid: bool) -> Cancelled {
+        let asked_by_buyer = matches!(cause, Cause::User(_) | Cause::Refund(_));
+        let holds = match status {
+            Status::Unconfirmed => !matches!(cause, Cause::TimeOut | Cause::Refund(_)),
+            Status::Confirmed => match cause {
+                Cause::User(_) => true,
+                Cause::Refund(_) => is_paid,
+                Cause::TimeOut => !is_paid,
+                Cause::Refused(_) | Cause::Recovery => false,
+            },
+            _ => false,
+        };
+        match status {
+            _ if holds => Cancelled::Now,
+            Status::Cancelled => Cancelled::Already,
+            Status::Refunded if asked_by_buyer => Cancelled::Already,
+            other => Cancelled::NotCancellable(other),
+        }
+    }
+
     #[test]
     fn each_cause_has_its_guard() {
-        let causes = [Cause::Refused(ShopCode::GoodsNotEnough.into()), Cause::Recovery, Cause::User(String::new())];
+        let reason = String::new;
+        let causes = [
+            Cause::Refused(ShopCode::GoodsNotEnough.into()),
+            Cause::Recovery,
+            Cause::User(reason()),
+            Cause::TimeOut,
+            Cause::Refund(reason()),
+        ];
         for cause in causes {
             for status in STATUSES {
                 for pay_status in PAY_STATUSES {
-                    let mut order = order(status, pay_status);
-                    let by_user = matches!(cause, Cause::User(_));
-                    let expected = match status {
-                        Status::Unconfirmed => Cancelled::Now,
-                        Status::Cancelled => Cancelled::Already,
-                        Status::Confirmed if by_user && pay_status != PayStatus::Paid => Cancelled::Now,
-                        other => Cancelled::NotCancellable(other),
-                    };
-                    assert_eq!(
-                        order.cancel(cause.clone(), NOW, LATER),
-                        expected,
-                        "{cause:?} {status:?} {pay_status:?}"
-                    );
+                    let (mut order, is_paid) = (order(status, pay_status), pay_status == PayStatus::Paid);
+                    let expected = expected(&cause, status, is_paid);
+                    let found = order.cancel(cause.clone(), LATER, LATER);
+                    assert_eq!(found, expected, "{cause:?} {status:?} {pay_status:?}");
+                    if found == Cancelled::Now {
+                        let refunds = status == Status::Confirmed && is_paid;
+                        let end = if refunds { Status::Refunded } else { Status::Cancelled };
+                        assert_eq!(order.status, end, "{cause:?} {status:?} {pay_status:?}");
+                    }
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_time_out_waits_for_the_deadline() {
+        let mut order = order(Status::Confirmed, PayStatus::Paying);
+        assert_eq!(order.cancel(Cause::TimeOut, NOW, LATER), Cancelled::NotCancellable(Status::Confirmed));
+        assert_eq!((order.begin_closing(NOW, LATER), order.closing), (None, None));
+        assert_eq!(order.begin_closing(LATER, Millis::new(4_000)), Some(LATER));
+        assert_eq!(order.due, Some(Millis::new(4_000)));
+        assert_eq!(order.begin_closing(Millis::new(3_000), Millis::new(5_000)), Some(LATER), "since the first time");
+        assert_eq!(order.due, Some(Millis::new(4_000)));
+        assert_eq!(order.cancel(Cause::TimeOut, LATER, LATER), Cancelled::Now);
+        assert_eq!((order.status, order.closing), (Status::Cancelled, None));
+    }
+
+    #[test]
+    fn what_is_closing_takes_no_new_payment_but_binds_the_one_that_came() {
+        let mut order = Order { closing: Some(NOW), ..order(Status::Confirmed, PayStatus::Paying) };
+        let Begun::Refused(refusal) = order.begin_payment(USER, Fen::new(88_000), NOW) else { panic!() };
+        assert_eq!(refusal.code, ShopCode::OrderNotPayable);
+        assert_eq!(order.mark_paid(PAY, Fen::new(88_000), LATER, LATER), Marked::Bound);
+        assert_eq!((order.closing, order.begin_closing(LATER, LATER)), (None, None));
+    }
+
+    #[test]
+    fn a_refunded_order_owes_its_money_only_if_it_came_through_a_channel() {
+        let mut paid = Order { pay_id: Some(PAY), ..order(Status::Confirmed, PayStatus::Paid) };
+        paid.cancel(Cause::User("changed my mind".into()), NOW, LATER);
+        let whole = Owed::STOCK | Owed::COUPON | Owed::BALANCE | Owed::CLOSE | Owed::REFUND;
+        assert_eq!((paid.owed, paid.cause), (whole, Some(Cause::Refund("changed my mind".into()))));
+        let mut free = Order { amount_due: Fen::ZERO, ..order(Status::Confirmed, PayStatus::Paid) };
+        free.cancel(Cause::User(String::new()), NOW, LATER);
+        assert_eq!((free.status, free.owed), (Status::Refunded, whole.without(Owed::REFUND)));
     }
 
     #[test]

@@ -30,11 +30,13 @@ const CHANGE: Update = Update {
         "was_status",
         "was_pay",
         "was_owed",
+        "was_closing",
         "new_status",
         "new_pay",
         "new_owed",
         "due",
         "deadline",
+        "closing_since",
         "confirmed",
         "paid",
         "cancelled",
@@ -46,9 +48,10 @@ const CHANGE: Update = Update {
         "message",
     ],
     set: "order_status = v.new_status, pay_status = v.new_pay, owed = v.new_owed, due_ms = v.due, attempts = 0, \
-          pay_deadline_ms = v.deadline, confirm_ms = v.confirmed, pay_ms = v.paid, cancel_ms = v.cancelled, pay_id = v.payment, \
+          pay_deadline_ms = v.deadline, closing_ms = v.closing_since, confirm_ms = v.confirmed, pay_ms = v.paid, cancel_ms = v.cancelled, pay_id = v.payment, \
           cancel_cause = v.cause, cancel_reason = v.reason, refuse_code = v.code, refuse_field = v.field, refuse_message = v.message",
-    guard: "t.order_id = v.k AND t.order_status = v.was_status AND t.pay_status = v.was_pay AND t.owed = v.was_owed",
+    guard: "t.order_id = v.k AND t.order_status = v.was_status AND t.pay_status = v.was_pay AND t.owed = v.was_owed \
+            AND COALESCE(t.closing_ms, -1) = v.was_closing",
 };
 
 /// As much of a text as its column holds.
@@ -96,7 +99,7 @@ fn change(order_id: OrderId, was: &Order, now: &Order) -> Vec<Value> {
         _ => None,
     };
     let reason = match &now.cause {
-        Some(Cause::User(reason)) => Some(cut(reason, 255)),
+        Some(Cause::User(reason) | Cause::Refund(reason)) => Some(cut(reason, 255)),
         _ => None,
     };
     vec![
@@ -104,11 +107,13 @@ fn change(order_id: OrderId, was: &Order, now: &Order) -> Vec<Value> {
         status_number(was.status).into(),
         pay_status_number(was.pay_status).into(),
         was.owed.bits().into(),
+        was.closing.map_or(-1, Millis::get).into(),
         status_number(now.status).into(),
         pay_status_number(now.pay_status).into(),
         now.owed.bits().into(),
         millis(now.due),
         millis(now.pay_deadline),
+        millis(now.closing),
         millis(now.confirmed),
         millis(now.paid),
         millis(now.cancelled),

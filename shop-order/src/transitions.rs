@@ -6,6 +6,7 @@ use shop_common::{
     money::Fen,
     outbox::Relay,
     service::Deps,
+    time::Millis,
     trace::TraceParent,
     transactions,
 };
@@ -14,8 +15,8 @@ use tokio::time::Instant;
 use crate::{
     order::{Begun, Cancelled, Cause, Confirmed, Marked, Order, Owed, Status},
     tx::{
-        BeginPayment, CancelOrder, ConfirmOrder, CreateOrder, Created, MarkPaid, SettleOwed, begin_payment,
-        cancel_order, confirm_order, create_order, mark_paid, settle_owed,
+        BeginClosing, BeginPayment, CancelOrder, ConfirmOrder, CreateOrder, Created, MarkPaid, SettleOwed,
+        begin_closing, begin_payment, cancel_order, confirm_order, create_order, mark_paid, settle_owed,
     },
     watch::Changes,
 };
@@ -27,6 +28,7 @@ pub(crate) struct Transitions {
     confirm: Batcher<ConfirmOrder, (Confirmed, Option<Order>)>,
     cancel: Batcher<CancelOrder, Cancelled>,
     begin: Batcher<BeginPayment, Begun>,
+    closing: Batcher<BeginClosing, Option<Millis>>,
     mark: Batcher<MarkPaid, Marked>,
     settle: Batcher<SettleOwed, ()>,
     relay: Relay,
@@ -40,6 +42,7 @@ impl Transitions {
             confirm: transactions!(deps, limits, confirm_order),
             cancel: transactions!(deps, limits, cancel_order),
             begin: transactions!(deps, limits, begin_payment),
+            closing: transactions!(deps, limits, begin_closing),
             mark: transactions!(deps, limits, mark_paid),
             settle: transactions!(deps, limits, settle_owed),
             relay,
@@ -79,6 +82,11 @@ impl Transitions {
         let begun = self.begin.run(BeginPayment { order_id, user_id, amount }, deadline).await?;
         self.changed(order_id);
         Ok(begun)
+    }
+
+    /// Since when the order is being closed; none where it is not overdue.
+    pub(crate) async fn begin_closing(&self, order_id: OrderId) -> Result<Option<Millis>, NotDone> {
+        self.closing.run(BeginClosing { order_id }, None).await
     }
 
     /// Never expires in the queue: money that has arrived is judged.

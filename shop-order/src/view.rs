@@ -70,6 +70,8 @@ impl TryFrom<&order::Model> for Order {
             None => None,
             Some(2) => Some(Cause::Recovery),
             Some(3) => Some(Cause::User(row.cancel_reason.clone().unwrap_or_default())),
+            Some(4) => Some(Cause::TimeOut),
+            Some(5) => Some(Cause::Refund(row.cancel_reason.clone().unwrap_or_default())),
             Some(_) => Some(Cause::Refused(refusal(row))),
         };
         Ok(Self {
@@ -81,6 +83,7 @@ impl TryFrom<&order::Model> for Order {
             pay_status: pay_status_of(row.pay_status)?,
             pay_id: row.pay_id.map(PayId::new),
             pay_deadline: row.pay_deadline_ms.map(Millis::new),
+            closing: row.closing_ms.map(Millis::new),
             confirmed: row.confirm_ms.map(Millis::new),
             paid: row.pay_ms.map(Millis::new),
             cancelled: row.cancel_ms.map(Millis::new),
@@ -146,7 +149,11 @@ impl From<Stored> for proto::Order {
             price_fen: item.price_fen,
         };
         let refused = row.refuse_message.clone().filter(|_| row.refuse_code.is_some());
-        let recovered = (row.cancel_cause == Some(2)).then(|| "not confirmed in time".to_owned());
+        let late = match row.cancel_cause {
+            Some(2) => Some("not confirmed in time".to_owned()),
+            Some(4) => Some("not paid in time".to_owned()),
+            _ => None,
+        };
         Self {
             order_id: row.order_id,
             user_id: row.user_id,
@@ -161,7 +168,7 @@ impl From<Stored> for proto::Order {
             coupon_discount_fen: row.coupon_discount_fen,
             balance_used_fen: row.balance_used_fen,
             amount_due_fen: row.amount_due_fen,
-            cancel_reason: row.cancel_reason.or(refused).or(recovered).unwrap_or_default(),
+            cancel_reason: row.cancel_reason.or(refused).or(late).unwrap_or_default(),
             created_ms: row.add_ms,
             confirmed_ms: row.confirm_ms,
             paid_ms: row.pay_ms,

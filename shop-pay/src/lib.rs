@@ -23,6 +23,7 @@ use shop_common::{
     batch::Batcher,
     consume as common_consume,
     due::Sweep,
+    error::ShopError,
     hold::Done,
     id::Generator,
     link::Link,
@@ -47,18 +48,23 @@ use crate::{
     },
     consume::on_order_cancelled::on_order_cancelled,
     grpc::refused::Refused,
+    payment::refund::Started,
     reconcile::Reconciler,
     settling::Settling,
     sweep::Sweeper,
-    tx::{ClosePayments, answer_refund, clear_owed, close_payments, create_payment, settle_payment, start_refund},
+    tx::{
+        ClosePayments, RefundOrder, answer_refund, clear_owed, close_payments, create_payment, refund_order,
+        settle_payment, start_refund,
+    },
 };
 
 /// The schema, in order.
-pub const SCHEMA: [SqlFile; 4] = [
+pub const SCHEMA: [SqlFile; 5] = [
     MESSAGES,
     SqlFile { version: 2, name: "pay", sql: include_str!("../../sql/pay/0002_pay.sql") },
     SqlFile { version: 3, name: "sandbox", sql: include_str!("../../sql/pay/0003_sandbox.sql") },
     DEAD_LETTERS,
+    SqlFile { version: 5, name: "refund", sql: include_str!("../../sql/pay/0005_refund.sql") },
 ];
 
 /// The running service.
@@ -67,6 +73,7 @@ pub struct Pay {
     deps: Deps,
     orders: Link,
     close: Batcher<ClosePayments, Done>,
+    refund: Batcher<RefundOrder, Result<Started, ShopError>>,
     public: grpc::pay::Pay,
     sweeper: Arc<Sweeper>,
     sandbox: Option<Sandbox>,
@@ -138,7 +145,8 @@ impl Pay {
             clear: transactions!(deps, limits, clear_owed),
         };
         let close = transactions!(deps, limits, close_payments);
-        Ok(Self { deps, orders, close, public, sweeper: Arc::new(sweeper), sandbox, wake })
+        let refund = transactions!(deps, limits, refund_order);
+        Ok(Self { deps, orders, close, refund, public, sweeper: Arc::new(sweeper), sandbox, wake })
     }
 
     /// Adds what clients and channels may call.
@@ -152,7 +160,10 @@ impl Pay {
         let state = grpc::state::State {
             db: self.deps.db.clone(),
             channels: self.public.channels.clone(),
+            ids: Arc::clone(&self.public.ids),
             close: self.close.clone(),
+            refund: self.refund.clone(),
+            sweeper: Arc::clone(&self.sweeper),
             settling: self.public.settling.clone(),
             wake: Arc::clone(&self.wake),
         };

@@ -68,6 +68,8 @@ pub struct Payment {
     pub owed: Owed,
     /// When the sweeper looks; none while nothing is owed.
     pub due: Option<Millis>,
+    /// How often the sweeper had looked when it was loaded, since it last came to owe something.
+    pub looks: i64,
 }
 
 impl Payment {
@@ -204,6 +206,7 @@ impl Payment {
             refunded: Fen::ZERO,
             owed: Owed::default(),
             due: None,
+            looks: 0,
         }
     }
 

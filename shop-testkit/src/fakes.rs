@@ -136,6 +136,20 @@ impl pay_server::PaymentStateService for FakePayments {
         Err(Status::unimplemented("a fake"))
     }
 
+    async fn close_at_channel(
+        &self,
+        _request: Request<pay::CloseAtChannelRequest>,
+    ) -> Result<Response<pay::CloseAtChannelResponse>, Status> {
+        Err(Status::unimplemented("a fake"))
+    }
+
+    async fn refund_order(
+        &self,
+        _request: Request<pay::RefundOrderRequest>,
+    ) -> Result<Response<pay::RefundOrderResponse>, Status> {
+        Err(Status::unimplemented("a fake"))
+    }
+
     async fn hint_paid(
         &self,
         _request: Request<pay::HintPaidRequest>,

@@ -157,8 +157,9 @@ async fn show_demo(json: bool) -> Outcome {
 async fn show_audit(config: &Config, json: bool, wait: Option<u64>, confirm: u64) -> Outcome {
     telemetry::init("warn,sqlx=error");
     let schemas = open_all_to_look(config).await?;
-    let options =
-        Options { wait: wait.map(Duration::from_secs), confirm: Duration::from_secs(confirm), ..Options::default() };
+    let close_patience_ms = i64::try_from(config.order.close_patience_s.saturating_mul(1000)).unwrap_or(i64::MAX);
+    let (wait, confirm) = (wait.map(Duration::from_secs), Duration::from_secs(confirm));
+    let options = Options { confirm, wait, close_patience_ms, ..Options::default() };
     let report = audit(&schemas, &options, &Clock::system()).await?;
     let text = if json { report.to_json().to_string() } else { report.to_string() };
     println!("{text}");

@@ -18,8 +18,9 @@ macro_rules! file {
 const GOODS: &[SqlFile] = &[MESSAGES, file!(2, "goods/0002_goods"), file!(3, "goods/0003_hold_due"), DEAD_LETTERS];
 const COUPON: &[SqlFile] = &[MESSAGES, file!(2, "coupon/0002_coupon"), DEAD_LETTERS];
 const USER: &[SqlFile] = &[MESSAGES, file!(2, "user/0002_user"), DEAD_LETTERS];
-const ORDER: &[SqlFile] = &[MESSAGES, file!(2, "order/0002_order"), DEAD_LETTERS];
-const PAY: &[SqlFile] = &[MESSAGES, file!(2, "pay/0002_pay"), file!(3, "pay/0003_sandbox"), DEAD_LETTERS];
+const ORDER: &[SqlFile] = &[MESSAGES, file!(2, "order/0002_order"), file!(3, "order/0003_timeout"), DEAD_LETTERS];
+const PAY: &[SqlFile] =
+    &[MESSAGES, file!(2, "pay/0002_pay"), file!(3, "pay/0003_sandbox"), DEAD_LETTERS, file!(5, "pay/0005_refund")];
 
 async fn migrated(db: &Db) -> i64 {
     let ask = Statement::from_string(db.read().get_database_backend(), "SELECT COUNT(*) AS n FROM _sqlx_migrations");

@@ -40,6 +40,7 @@ pub struct Model {
     pub pay_ms: Option<i64>,
     pub cancel_ms: Option<i64>,
     pub pay_deadline_ms: Option<i64>,
+    pub closing_ms: Option<i64>,
     pub owed: i64,
     pub due_ms: Option<i64>,
     pub attempts: i64,

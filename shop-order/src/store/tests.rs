@@ -32,7 +32,7 @@ async fn a_state_that_was_changed_meanwhile_is_not_written_over() {
     for test in databases(&crate::SCHEMA).await {
         execute(&test.db, ORDER).await;
         let before = dump(&test.db).await;
-        for change in ["order_status = 2", "pay_status = 1", "owed = 8"] {
+        for change in ["order_status = 2", "pay_status = 1", "owed = 8", "closing_ms = 1"] {
             let done = confirm_beside(&test.db, &format!("UPDATE trade_order SET {change}")).await;
             assert!(matches!(done, Err(Failure::Rollback(_))), "{}: {change}: {done:?}", test.name);
             assert_eq!(dump(&test.db).await, before, "{}: {change}", test.name);

@@ -102,6 +102,7 @@ impl CreateOrder {
             pay_ms: None,
             cancel_ms: None,
             pay_deadline_ms: None,
+            closing_ms: None,
             owed: 0,
             due_ms: Some(saga_deadline.get()),
             attempts: 0,

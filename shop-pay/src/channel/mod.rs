@@ -98,6 +98,17 @@ pub struct Return {
     pub amount: Fen,
 }
 
+/// What a channel answers when asked about a refund.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FoundRefund {
+    /// It is paid back, or never will be.
+    Answered(refund::Answer),
+    /// The channel took it in and works on it.
+    Working,
+    /// Never heard of: it may be asked for again, under the same number.
+    Unheard,
+}
+
 /// A payment channel. An error of its calls means *not known*: it is asked again under the same numbers.
 #[async_trait]
 pub trait PaymentChannel: Send + Sync + 'static {
@@ -131,8 +142,11 @@ pub trait PaymentChannel: Send + Sync + 'static {
     /// Closes a trade; one never announced cannot be announced later.
     async fn close(&self, trade: Trade) -> Result<Closing>;
 
-    /// Pays back.
+    /// Pays back. An error, too, where the channel has only taken it in: [`PaymentChannel::query_refund`] tells the end.
     async fn refund(&self, wanted: Return) -> Result<refund::Answer>;
+
+    /// Asks where a refund stands whose answer is not known.
+    async fn query_refund(&self, wanted: Return) -> Result<FoundRefund>;
 
     /// What it wants to read when a notification was taken.
     fn ack_success(&self) -> &'static [u8];

@@ -1,6 +1,8 @@
 //! How money goes back. Pay is the only writer of refunds, and only a definite *no* of the order starts one.
 
 use shop_common::{
+    code::ShopCode,
+    error::ShopError,
     id::{OrderId, PayId, RefundId},
     money::Fen,
     time::Millis,
@@ -8,7 +10,7 @@ use shop_common::{
 
 use super::{Payments, Status, owed::Owed};
 
-/// Why the order does not want the payment; the numbers are in the store.
+/// Why the order does not want the payment, or no longer; the numbers are in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// The order is cancelled or refunded.
@@ -17,6 +19,8 @@ pub enum Cause {
     PaidByOther,
     /// Not the amount due.
     WrongAmount,
+    /// It paid the order, which was refunded afterwards.
+    OrderRefunded,
 }
 
 /// Where a refund stands; the numbers are in the store.
@@ -37,7 +41,7 @@ pub struct Refund {
     pub refund_id: RefundId,
     /// Of which payment.
     pub pay_id: PayId,
-    /// Which order did not want it.
+    /// Which order does not want it.
     pub order_id: OrderId,
     /// Why.
     pub cause: Cause,
@@ -71,11 +75,33 @@ impl Payments {
     /// Promises all of the payment back. Only the judgement of the order that is still owed can do that, so it happens
     /// once (F50, F51, F52).
     pub fn start_refund(&mut self, refund_id: RefundId, pay_id: PayId, cause: Cause, now: Millis) -> Started {
+        let is_judged = self.rows.get(&pay_id).is_none_or(|payment| !payment.owed.has(Owed::ORDER));
+        if is_judged { Started::Already } else { self.promise_back(refund_id, pay_id, cause, now) }
+    }
+
+    /// Promises the payment back that the order has bound and no longer wants. The order may have judged it already, or
+    /// its answer may still be under way: whichever of the two refunds starts first is the only one.
+    ///
+    /// # Errors
+    /// `SHOP_PAYMENT_NOT_FOUND` for a payment that is not paid or is of another order.
+    pub fn refund_order(
+        &mut self,
+        refund_id: RefundId,
+        order_id: OrderId,
+        pay_id: PayId,
+        now: Millis,
+    ) -> Result<Started, ShopError> {
+        let payment = self.rows.get(&pay_id);
+        if !payment.is_some_and(|payment| payment.order_id == order_id && payment.status == Status::Paid) {
+            return Err(ShopError::at(ShopCode::PaymentNotFound, "pay_id"));
+        }
+        Ok(self.promise_back(refund_id, pay_id, Cause::OrderRefunded, now))
+    }
+
+    fn promise_back(&mut self, refund_id: RefundId, pay_id: PayId, cause: Cause, now: Millis) -> Started {
         let Some(payment) = self.rows.get_mut(&pay_id) else { return Started::Already };
         let rest = payment.amount.checked_sub(payment.refunded).filter(|rest| *rest > Fen::ZERO);
-        let (true, true, Some(amount)) = (payment.status == Status::Paid, payment.owed.has(Owed::ORDER), rest) else {
-            return Started::Already;
-        };
+        let (true, Some(amount)) = (payment.status == Status::Paid, rest) else { return Started::Already };
         payment.refunded = payment.amount;
         payment.owed = payment.owed.without(Owed::ORDER.with(Owed::POINTS));
         payment.owe(Owed::REFUND.with(Owed::REVERSE_POINTS), now);

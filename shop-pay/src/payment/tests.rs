@@ -215,6 +215,35 @@ fn what_was_never_paid_never_goes_back() {
 }
 
 #[test]
+fn the_bound_payment_of_a_refunded_order_goes_back_once() {
+    let refund = |view: &mut Payments, id, order| view.refund_order(RefundId::new(id), order, PayId::new(1), NOW);
+    let mut view = one_open();
+    assert_eq!(code(refund(&mut view, 5, ORDER)), ShopCode::PaymentNotFound, "not paid");
+    view.settle(&success(1, "n"), NOW).unwrap();
+    assert_eq!(code(refund(&mut view, 5, OrderId::new(2))), ShopCode::PaymentNotFound, "of another order");
+    view.clear(PayId::new(1), Owed::ORDER.with(Owed::POINTS));
+    assert_eq!(refund(&mut view, 6, ORDER).unwrap(), Started::Done);
+    assert_eq!(refund(&mut view, 7, ORDER).unwrap(), Started::Already);
+    let payment = &view.rows[&PayId::new(1)];
+    assert_eq!((payment.refunded, payment.owed), (Fen::new(100), Owed::REFUND.with(Owed::REVERSE_POINTS)));
+    let refunds: Vec<_> = view.refunds.values().map(|refund| (refund.refund_id, refund.cause)).collect();
+    assert_eq!(refunds, [(RefundId::new(6), Cause::OrderRefunded)]);
+}
+
+#[test]
+fn the_order_s_late_judgement_and_its_refund_are_one_refund() {
+    let mut view = one_open();
+    view.settle(&success(1, "n"), NOW).unwrap();
+    view.start_refund(RefundId::new(5), PayId::new(1), Cause::OrderCancelled, NOW);
+    assert_eq!(view.refund_order(RefundId::new(6), ORDER, PayId::new(1), NOW).unwrap(), Started::Already);
+    let mut view = one_open();
+    view.settle(&success(1, "n"), NOW).unwrap();
+    assert_eq!(view.refund_order(RefundId::new(6), ORDER, PayId::new(1), NOW).unwrap(), Started::Done);
+    assert_eq!(view.start_refund(RefundId::new(5), PayId::new(1), Cause::OrderCancelled, NOW), Started::Already);
+    assert_eq!(view.refunds.len(), 1);
+}
+
+#[test]
 fn the_first_answer_of_a_refund_stays() {
     let mut view = one_open();
     view.settle(&success(1, "n"), NOW).unwrap();

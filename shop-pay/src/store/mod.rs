@@ -18,7 +18,7 @@ use shop_common::{
 
 pub(crate) use self::{
     books::books,
-    read::{claim_due, open_refunds, payment, payments, refund},
+    read::{claim_due, open_refunds, payment, payments, payments_of, refund},
     save::save,
 };
 use crate::{
@@ -128,6 +128,7 @@ fn of_payment(row: pay::Model) -> Result<Payment> {
         refunded: Fen::new(row.refund_fen),
         owed: Owed::of(row.owed),
         due: row.due_ms.map(Millis::new),
+        looks: row.attempts,
     })
 }
 

@@ -45,6 +45,7 @@ pub(super) const fn cause_number(cause: Cause) -> i16 {
         Cause::OrderCancelled => 1,
         Cause::PaidByOther => 2,
         Cause::WrongAmount => 3,
+        Cause::OrderRefunded => 4,
     }
 }
 
@@ -53,6 +54,7 @@ pub(super) fn cause(number: i16) -> Result<Cause> {
         1 => Ok(Cause::OrderCancelled),
         2 => Ok(Cause::PaidByOther),
         3 => Ok(Cause::WrongAmount),
+        4 => Ok(Cause::OrderRefunded),
         _ => Err(Failure::guard("trade_refund.cause")),
     }
 }
@@ -102,13 +104,14 @@ mod tests {
             assert_eq!(refund_number(refund_state(number).unwrap()), number);
             assert_eq!(cause_number(cause(number + 1).unwrap()), number + 1);
         }
+        assert_eq!(cause_number(cause(4).unwrap()), 4);
         for number in 1..3 {
             assert_eq!(gate_number(gate_state(number).unwrap()), number);
         }
         for (known, word) in VERDICTS {
             assert_eq!(verdict(verdict_word(known)), Some(known), "{word}");
         }
-        assert!(status(3).is_err() && refund_state(3).is_err() && cause(4).is_err() && gate_state(0).is_err());
+        assert!(status(3).is_err() && refund_state(3).is_err() && cause(5).is_err() && gate_state(0).is_err());
         assert_eq!(verdict("paid"), None);
     }
 }

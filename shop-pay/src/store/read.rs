@@ -31,6 +31,12 @@ pub(crate) async fn payments(db: &impl ConnectionTrait, pay_ids: Vec<i64>) -> Re
     by_ids(pay_ids).order_by_asc(pay::Column::PayId).all(db).await?.into_iter().map(of_payment).collect()
 }
 
+/// The payments of these orders, by id.
+pub(crate) async fn payments_of(db: &impl ConnectionTrait, order_ids: Vec<i64>) -> Result<Vec<Payment>> {
+    let of_orders = pay::Entity::find().filter(pay::Column::OrderId.is_in(sql::padded(order_ids)));
+    of_orders.order_by_asc(pay::Column::PayId).all(db).await?.into_iter().map(of_payment).collect()
+}
+
 /// The refunds of these payments that the channel has not answered yet.
 pub(crate) async fn open_refunds(db: &impl ConnectionTrait, pay_ids: Vec<i64>) -> Result<Vec<Refund>> {
     let open = refund::Entity::find()

@@ -13,7 +13,7 @@ use crate::{
     entity::{pay, pay_log, pay_notify, pay_order, refund},
     payment::{
         Payment, Payments,
-        refund::{Refund, State},
+        refund::{Cause, Refund, State},
         settle::{Record, RecordKey},
     },
 };
@@ -46,6 +46,10 @@ const PROMISE_BACK: Update = Update {
     set: "refund_fen = t.refund_fen + v.more, owed = (t.owed & ~3) | 24, due_ms = v.later, attempts = 0",
     guard: "t.pay_id = v.k AND t.is_paid = 2 AND (t.owed & 1) = 1 AND t.refund_fen + v.more <= t.pay_amount_fen",
 };
+
+/// As [`PROMISE_BACK`], of a payment that its order may have bound.
+const PROMISE_BACK_BOUND: Update =
+    Update { guard: "t.pay_id = v.k AND t.is_paid = 2 AND t.refund_fen + v.more <= t.pay_amount_fen", ..PROMISE_BACK };
 
 /// Both expressions give the same with `owed` as it was and as it becomes, so the order of assignment does not matter.
 const CLEAR: Update = Update {
@@ -122,11 +126,11 @@ async fn save_refunds(tx: &Tx, view: &Payments, now: Millis) -> Result<()> {
     let changed = &view.changed;
     let rows = |ids: &[_]| ids.iter().filter_map(|id| view.refunds.get(id)).collect::<Vec<&Refund>>();
     let started = rows(&changed.refunds_started);
-    let promised: Vec<_> = started
-        .iter()
-        .map(|refund| vec![refund.pay_id.get().into(), refund.amount.get().into(), now.get().into()])
-        .collect();
-    PROMISE_BACK.run(tx, &promised).await?;
+    let promise = |refund: &&Refund| vec![refund.pay_id.get().into(), refund.amount.get().into(), now.get().into()];
+    let is_bound = |refund: &&Refund| refund.cause == Cause::OrderRefunded;
+    let (bound, unwanted): (Vec<&Refund>, Vec<&Refund>) = started.iter().copied().partition(is_bound);
+    PROMISE_BACK.run(tx, &unwanted.iter().map(promise).collect::<Vec<_>>()).await?;
+    PROMISE_BACK_BOUND.run(tx, &bound.iter().map(promise).collect::<Vec<_>>()).await?;
     sql::insert_many(tx, started.into_iter().map(|refund| refund_row(refund, now)).collect()).await?;
     let answered: Vec<_> = rows(&changed.refunds_answered)
         .iter()

@@ -5,6 +5,7 @@ mod answer_refund;
 mod clear_owed;
 mod close_payments;
 mod create_payment;
+mod refund_order;
 mod settle_payment;
 mod start_refund;
 
@@ -12,5 +13,6 @@ pub use answer_refund::{AnswerRefund, answer_refund};
 pub use clear_owed::{ClearOwed, clear_owed};
 pub use close_payments::{ClosePayments, close_payments};
 pub use create_payment::{CreatePayment, create_payment};
+pub use refund_order::{RefundOrder, refund_order};
 pub use settle_payment::{SettlePayment, settle_payment};
 pub use start_refund::{StartRefund, start_refund};

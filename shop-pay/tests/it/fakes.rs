@@ -16,7 +16,7 @@ use shop_common::{
     time::Millis,
 };
 use shop_pay::{
-    channel::{Closing, Found, Headers, Notification, PaymentChannel, Return, Trade, sandbox::Sandbox},
+    channel::{Closing, Found, FoundRefund, Headers, Notification, PaymentChannel, Return, Trade, sandbox::Sandbox},
     payment::refund::Answer,
 };
 use shop_proto::{
@@ -188,6 +188,8 @@ pub(crate) struct Flaky {
     pub(crate) answers_to_lose: AtomicUsize,
     pub(crate) refund_calls: AtomicUsize,
     pub(crate) refuses: AtomicBool,
+    /// Refunds that never reach the provider.
+    pub(crate) refunds_to_lose: AtomicUsize,
 }
 
 pub(crate) const FLAKY: &str = "flaky";
@@ -238,7 +240,15 @@ impl PaymentChannel for Flaky {
         if self.refuses.load(Ordering::SeqCst) {
             return Ok(Answer::Refused("the buyer's account is gone".to_owned()));
         }
+        let lose = |left: usize| left.checked_sub(1);
+        if self.refunds_to_lose.fetch_update(Ordering::SeqCst, Ordering::SeqCst, lose).is_ok() {
+            return Err(ShopCode::Unknown.into());
+        }
         self.answer(self.inner.refund(wanted).await?)
+    }
+
+    async fn query_refund(&self, wanted: Return) -> Result<FoundRefund> {
+        self.answer(self.inner.query_refund(wanted).await?)
     }
 
     fn ack_success(&self) -> &'static [u8] {

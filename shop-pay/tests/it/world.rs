@@ -99,7 +99,13 @@ impl World {
         let shutdown = shutdown::channel();
         let inner =
             Sandbox::new(&config.sandbox, test.db.clone(), clock.clone(), config.batch, Arc::default()).unwrap();
-        let flaky = Arc::new(Flaky { inner, answers_to_lose: 0.into(), refund_calls: 0.into(), refuses: false.into() });
+        let flaky = Arc::new(Flaky {
+            inner,
+            answers_to_lose: 0.into(),
+            refund_calls: 0.into(),
+            refuses: false.into(),
+            refunds_to_lose: 0.into(),
+        });
         let around = (&orders, &points, &flaky);
         let shared: SharedBus = bus.clone();
         let deps = deps(test.db.clone(), shared, clock.clone(), shutdown.1.clone());

@@ -45,7 +45,7 @@ pub(crate) struct Order {
     /// Total less discount and balance.
     #[schema(value_type = String, example = "880.00")]
     amount_due: Fen,
-    /// Empty unless it was cancelled.
+    /// Empty unless it was cancelled or refunded.
     cancel_reason: String,
     #[schema(value_type = String, format = DateTime)]
     created_ms: Moment,

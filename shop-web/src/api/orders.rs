@@ -76,7 +76,7 @@ struct NewItem {
     expected_price: Option<Fen>,
 }
 
-/// Why an order is cancelled.
+/// Why an order is cancelled or refunded.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Cancellation {
@@ -151,7 +151,7 @@ pub(crate) async fn get_order(
     Ok(axum::Json(app.orders().get_order(app.call(request)).await?.into_inner().into()))
 }
 
-/// Cancels an unpaid order; a second cancel answers the same. The body may be absent.
+/// Cancels an unpaid order, refunds a paid one; a second cancel answers the same. The body may be absent.
 #[utoipa::path(
     post, path = "/api/v1/orders/{id}/cancel", tag = "orders", request_body = Option<Cancellation>,
     params(
@@ -159,7 +159,7 @@ pub(crate) async fn get_order(
         ("x-user-id" = String, Header, description = "The acting user"),
     ),
     responses(
-        (status = 200, description = "Cancelled", body = Order),
+        (status = 200, description = "Cancelled, or refunded if it was paid", body = Order),
         (status = "4XX", description = "Refused", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]

@@ -290,6 +290,20 @@ impl PaymentStateService for Fake {
         panic!("the gateway closes no payment")
     }
 
+    async fn close_at_channel(
+        &self,
+        _: Request<pay::CloseAtChannelRequest>,
+    ) -> Result<Response<pay::CloseAtChannelResponse>, Status> {
+        panic!("the gateway closes no payment")
+    }
+
+    async fn refund_order(
+        &self,
+        _: Request<pay::RefundOrderRequest>,
+    ) -> Result<Response<pay::RefundOrderResponse>, Status> {
+        panic!("the gateway refunds no order")
+    }
+
     async fn hint_paid(
         &self,
         request: Request<pay::HintPaidRequest>,

@@ -51,13 +51,21 @@ pub struct Options {
     pub wait: Option<Duration>,
     /// Age from which a message is overdue, in milliseconds.
     pub outbox_age_ms: i64,
+    /// How long an order that was not paid in time may wait for the channel, in milliseconds.
+    pub close_patience_ms: i64,
     /// Whether messages could have been sent.
     pub broker_reachable: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { confirm: Duration::from_secs(2), wait: None, outbox_age_ms: 60_000, broker_reachable: true }
+        Self {
+            confirm: Duration::from_secs(2),
+            wait: None,
+            outbox_age_ms: 60_000,
+            close_patience_ms: 60_000,
+            broker_reachable: true,
+        }
     }
 }
 

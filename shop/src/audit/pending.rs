@@ -9,7 +9,7 @@ use shop_common::{
 
 use super::{Options, Schemas, invariants::SLACK_MS};
 
-const ORDERS: &str = "SELECT COUNT(*) AS n FROM trade_order WHERE order_status = 0 OR owed <> 0 OR due_ms <= ?";
+const ORDERS: &str = "SELECT COUNT(*) AS n FROM trade_order WHERE order_status = 0 OR owed <> 0 OR closing_ms IS NOT NULL OR due_ms <= ?";
 const STOCK_HOLDS: &str = "SELECT COUNT(*) AS n FROM trade_goods_hold WHERE due_ms <= ?";
 const COUPON_HOLDS: &str = "SELECT COUNT(*) AS n FROM trade_coupon_hold WHERE due_ms <= ?";
 const PAYMENTS: &str = "SELECT COUNT(*) AS n FROM trade_pay WHERE owed <> 0";
@@ -21,7 +21,7 @@ const REDELIVERIES: &str = "SELECT COUNT(*) AS n FROM trade_mq_consumer_log WHER
 /// How much is in flight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Pending {
-    /// Orders being confirmed, or owing something.
+    /// Orders being confirmed, being closed, or owing something.
     pub orders: i64,
     /// Payments owing something.
     pub payments: i64,

@@ -119,6 +119,7 @@ pub(super) struct OrderRow {
     pub(super) pay_ms: Option<i64>,
     pub(super) cancel_ms: Option<i64>,
     pub(super) pay_deadline_ms: Option<i64>,
+    pub(super) closing_ms: Option<i64>,
     pub(super) owed: i64,
     pub(super) due_ms: Option<i64>,
     pub(super) attempts: i64,
@@ -136,6 +137,11 @@ impl OrderRow {
 
     pub(super) const fn is_confirmed(&self) -> bool {
         self.order_status == CONFIRMED
+    }
+
+    /// Whether it waits for its payment.
+    pub(super) const fn is_unpaid(&self) -> bool {
+        self.is_confirmed() && self.pay_status != PAID
     }
 
     /// Whether it was given back, or is to be.

@@ -89,7 +89,7 @@ pub(super) const ORDERS: Table<OrderRow> = Table {
     name: "trade_order",
     columns: "order_id, user_id, order_status, pay_status, goods_amount_fen, shipping_fee_fen, order_amount_fen, \
               coupon_id, coupon_paid_fen, money_paid_fen, pay_amount_fen, cancel_cause, pay_id, confirm_ms, pay_ms, \
-              cancel_ms, pay_deadline_ms, owed, due_ms, attempts",
+              cancel_ms, pay_deadline_ms, closing_ms, owed, due_ms, attempts",
     key: &["order_id"],
     key_of: |row| vec![row.order_id.into()],
 };

@@ -44,7 +44,7 @@ async fn a_shop_in_which_all_is_well_is_clean() {
         let ids: Vec<&str> = report.checks.iter().map(|check| check.id).collect();
         assert_eq!(ids, (1..=20).map(|number| format!("I{number:02}")).collect::<Vec<_>>());
         let idle: Vec<&str> = report.checks.iter().filter(|check| check.checked == 0).map(|check| check.id).collect();
-        assert_eq!(idle, ["I18"], "{}: no order is unconfirmed, everything else has rows", shop.name);
+        assert!(idle.is_empty(), "{}: everything has rows: {idle:?}", shop.name);
         assert_eq!(report.pending, Pending { messages: 1, ..Pending::default() }, "{}", shop.name);
     }
 }

@@ -94,7 +94,7 @@ async fn ends(world: &World) -> Vec<End> {
 }
 
 /// What the channel has paid back, by its own books.
-async fn paid_back(world: &World, order: &Order) -> i64 {
+pub(crate) async fn paid_back(world: &World, order: &Order) -> i64 {
     let sql = format!(
         "SELECT CAST(COALESCE(SUM(r.amount_fen), 0) AS SIGNED) AS n FROM sandbox_refund r JOIN trade_pay p ON p.pay_id = r.pay_id
          WHERE p.order_id = {}",

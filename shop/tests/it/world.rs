@@ -191,6 +191,20 @@ impl World {
         self.process().run(sweeping).await.unwrap()
     }
 
+    /// Lets the sweeper of the orders alone do what is due at this moment.
+    pub(crate) async fn sweep_orders(&self) {
+        let sweeps = self.process().services.sweeps();
+        let orders = sweeps.into_iter().find(|sweep| sweep.name() == "order").unwrap();
+        let now = self.clock.now();
+        self.process().run(async move { while let Ok(1..) = orders.run_once(now).await {} }).await.unwrap();
+    }
+
+    /// Nothing is under way: what waits for its deadline is not.
+    pub(crate) async fn assert_pending_is_nothing(&self) {
+        let Report { pending, .. } = self.audit(false).await;
+        assert!(pending.is_nothing(), "{}: {pending:?}", self.name);
+    }
+
     /// Lets time pass, sweepers and relays run and the broker deliver until nothing is owed.
     pub(crate) async fn settle_everything(&self) {
         self.settle(true).await;

@@ -10,6 +10,9 @@ use shop_common::{
 
 use crate::channel::{Paid, Return, Trade};
 
+/// A refund's number was used for another payment or amount.
+pub(super) const ANOTHER_REFUND: &str = "the refund is about something else";
+
 /// Where a trade stands; the numbers are in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
@@ -113,7 +116,7 @@ impl Books {
 
     fn refund(&mut self, wanted: Return) -> Acted {
         if let Some(known) = self.refunds.get(&wanted.refund_id) {
-            return if *known == wanted { Acted::Done } else { Acted::Refused("the refund is about something else") };
+            return if *known == wanted { Acted::Done } else { Acted::Refused(ANOTHER_REFUND) };
         }
         let Some(trade) = self.trades.get_mut(&wanted.pay_id).filter(|trade| trade.state == State::Success) else {
             return Acted::Refused("the trade was not paid");

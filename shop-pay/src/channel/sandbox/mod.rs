@@ -30,7 +30,7 @@ pub use self::{
     resend::{Deliver, GAPS, Resend, deliver_over},
     signature::HEADER,
 };
-use super::{Closing, Found, Headers, Notification, PaymentChannel, Return, Trade};
+use super::{Closing, Found, FoundRefund, Headers, Notification, PaymentChannel, Return, Trade};
 use crate::{
     config::{BadConfig, SandboxConfig},
     payment::refund::Answer,
@@ -176,6 +176,15 @@ impl PaymentChannel for Sandbox {
             Acted::Refused(why) => Ok(Answer::Refused(why.to_owned())),
             _ => Ok(Answer::Done),
         }
+    }
+
+    async fn query_refund(&self, wanted: Return) -> Result<FoundRefund> {
+        let known = store::refund(self.db.read(), wanted.refund_id).await.map_err(ShopError::from)?;
+        Ok(match known {
+            None => FoundRefund::Unheard,
+            Some(known) if known == wanted => FoundRefund::Answered(Answer::Done),
+            Some(_) => FoundRefund::Answered(Answer::Refused(books::ANOTHER_REFUND.to_owned())),
+        })
     }
 
     fn ack_success(&self) -> &'static [u8] {

@@ -86,11 +86,7 @@ async fn load(tx: &Tx, acts: &[Act]) -> Result<Books> {
     let refund_ids = sql::padded(wanted);
     if !refund_ids.is_empty() {
         let rows = refund::Entity::find().filter(refund::Column::RefundId.is_in(refund_ids)).all(tx).await?;
-        books.refunds.extend(rows.iter().map(|row| {
-            let amount = Fen::new(row.amount_fen);
-            let refund_id = RefundId::new(row.refund_id);
-            (refund_id, Return { refund_id, pay_id: PayId::new(row.pay_id), amount })
-        }));
+        books.refunds.extend(rows.iter().map(returned).map(|known| (known.refund_id, known)));
     }
     Ok(books)
 }
@@ -159,6 +155,16 @@ fn entry(row: trade::Model) -> Result<Entry> {
         paid: row.paid_ms.map(Millis::new),
         refunded: Fen::new(row.refund_fen),
     })
+}
+
+fn returned(row: &refund::Model) -> Return {
+    Return { refund_id: RefundId::new(row.refund_id), pay_id: PayId::new(row.pay_id), amount: Fen::new(row.amount_fen) }
+}
+
+/// One refund.
+pub(super) async fn refund(db: &impl ConnectionTrait, refund_id: RefundId) -> Result<Option<Return>> {
+    let row = refund::Entity::find_by_id(refund_id.get()).one(db).await?;
+    Ok(row.as_ref().map(returned))
 }
 
 /// One trade.

@@ -38,7 +38,7 @@ pub(super) fn check_all(view: &Snapshot, options: &Options) -> Vec<Check> {
         refund::refunds_add_up(view),
         messages::messages_leave(view, options),
         messages::messages_are_handled(view),
-        order::sagas_end(view),
+        order::sagas_end(view, options),
         states::states_are_legal(view),
         owed::what_is_owed_is_done(view),
     ]

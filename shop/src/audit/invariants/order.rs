@@ -2,7 +2,7 @@
 
 use super::SLACK_MS;
 use crate::audit::{
-    Check,
+    Check, Options,
     rows::{INVALID, ItemRow, OrderRow, UNCONFIRMED},
     snapshot::Snapshot,
 };
@@ -52,14 +52,25 @@ fn adds_up(order: &OrderRow, lines: &[ItemRow]) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// I18: no order is in status 0 past its due time.
-pub(super) fn sagas_end(view: &Snapshot) -> Check {
-    let mut check = Check::new("I18", "no order is unconfirmed past its due time");
-    for (order_id, order) in view.orders.iter().filter(|(_, order)| order.order_status == UNCONFIRMED) {
+/// I18: no order is in status 0 past its due time, and none is unpaid past its deadline and the channel's time to close it.
+pub(super) fn sagas_end(view: &Snapshot, options: &Options) -> Check {
+    let mut check = Check::new("I18", "no order is unconfirmed past its due time or unpaid past its deadline");
+    let late = |since: i64| since.saturating_add(SLACK_MS) < view.now.get();
+    for (order_id, order) in &view.orders {
+        if order.is_unpaid() {
+            check.count();
+            let last = order.pay_deadline_ms.map(|deadline| deadline.saturating_add(options.close_patience_ms));
+            if last.is_some_and(late) {
+                check.apparent([order_id], format!("order {order_id} is unpaid long past its deadline"));
+            }
+        }
+        if order.order_status != UNCONFIRMED {
+            continue;
+        }
         check.count();
         match order.due_ms {
             None => check.certain([order_id], format!("order {order_id} is unconfirmed and nobody will look at it")),
-            Some(due_ms) if due_ms.saturating_add(SLACK_MS) < view.now.get() => {
+            Some(due_ms) if late(due_ms) => {
                 check.apparent([order_id], format!("order {order_id} is unconfirmed past its due time"));
             }
             Some(_) => {}

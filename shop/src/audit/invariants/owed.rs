@@ -6,7 +6,7 @@ use shop_pay::payment::owed::Owed as PayOwes;
 use super::SLACK_MS;
 use crate::audit::{
     Check,
-    rows::{GATE_CLOSED, Hold, OrderRow, PAID, PayRow, UNCONFIRMED},
+    rows::{GATE_CLOSED, Hold, OrderRow, PAID, PayRow, REFUNDED, UNCONFIRMED},
     snapshot::Snapshot,
 };
 
@@ -85,6 +85,10 @@ fn marks_of_order(view: &Snapshot, order: &OrderRow) -> Vec<&'static str> {
     }
     if expects(OrderOwes::BALANCE, order.money_paid_fen > 0) && !view.money.holds.contains_key(id) {
         missing.push("its balance was never given back");
+    }
+    let is_promised = |pay_id| view.pay.payments.get(&pay_id).is_some_and(|payment: &PayRow| payment.refund_fen > 0);
+    if order.order_status == REFUNDED && !order.owes(OrderOwes::REFUND) && !order.pay_id.is_none_or(is_promised) {
+        missing.push("its money was never promised back");
     }
     let was_payable = order.confirm_ms.is_some() && order.pay_amount_fen > 0;
     let is_over = was_payable && (order.is_given_back() || order.pay_status == PAID);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use shop_order::order::Owed as OrderOwes;
 use shop_pay::payment::owed::Owed;
 
 use crate::audit::{
@@ -22,7 +23,8 @@ pub(super) fn one_payment_is_kept(view: &Snapshot) -> Check {
             kept.entry(payment.order_id).or_default().push(payment.pay_id);
         }
     }
-    for (order_id, order) in &view.orders {
+    // A refunded order keeps its payment until it is asked back.
+    for (order_id, order) in view.orders.iter().filter(|(_, order)| !order.owes(OrderOwes::REFUND)) {
         check.count();
         let pays = order.is_confirmed() && order.pay_status == PAID && order.pay_amount_fen > 0;
         let wanted = order.pay_id.filter(|_| pays);

@@ -8,14 +8,14 @@ use shop_pay::payment::owed::Owed as PayOwes;
 use super::implies;
 use crate::audit::{
     Check,
-    rows::{CANCELLED, CONFIRMED, DONE, GATE_CLOSED, Hold, OrderRow, PAID, PayRow, REFUNDED, UNCONFIRMED, UNDONE},
+    rows::{CONFIRMED, DONE, GATE_CLOSED, Hold, OrderRow, PAID, PayRow, REFUNDED, UNCONFIRMED, UNDONE},
     snapshot::{Books, Snapshot},
 };
 
 /// A rule and what it says.
 type Rule<R> = (&'static str, fn(&R) -> bool);
 
-const ORDERS: [Rule<OrderRow>; 12] = [
+const ORDERS: [Rule<OrderRow>; 15] = [
     ("a status that exists", |o| (0..=4).contains(&o.order_status) && (0..=2).contains(&o.pay_status)),
     ("unconfirmed: nothing has happened yet", |o| {
         let is_untouched = o.pay_status == 0 && o.owed == 0 && o.confirm_ms.is_none() && o.cancel_ms.is_none();
@@ -30,9 +30,12 @@ const ORDERS: [Rule<OrderRow>; 12] = [
     ("confirmed with nothing due: paid", |o| {
         implies(o.order_status == CONFIRMED && o.pay_amount_fen == 0, o.pay_status == PAID)
     }),
-    ("cancelled: at a moment, for a cause", |o| {
-        implies(o.order_status == CANCELLED, o.cancel_ms.is_some() && o.cancel_cause.is_some())
+    ("cancelled or refunded: at a moment, for a cause", |o| {
+        implies(o.is_given_back(), o.cancel_ms.is_some() && o.cancel_cause.is_some())
     }),
+    ("refunded: it was paid", |o| implies(o.order_status == REFUNDED, o.pay_status == PAID)),
+    ("confirmed and unpaid: due until it is paid or cancelled", |o| implies(o.is_unpaid(), o.due_ms.is_some())),
+    ("closing: confirmed and unpaid", |o| implies(o.closing_ms.is_some(), o.is_unpaid())),
     ("paid: only confirmed or refunded", |o| {
         implies(o.pay_status == PAID, matches!(o.order_status, CONFIRMED | REFUNDED))
     }),
@@ -43,7 +46,8 @@ const ORDERS: [Rule<OrderRow>; 12] = [
     ("owing: until when, and only what it took", |o| {
         let took = OrderOwes::STOCK
             .with_if(OrderOwes::COUPON, o.coupon_id.is_some())
-            .with_if(OrderOwes::BALANCE, o.money_paid_fen > 0);
+            .with_if(OrderOwes::BALANCE, o.money_paid_fen > 0)
+            .with_if(OrderOwes::REFUND, o.order_status == REFUNDED && o.pay_id.is_some());
         implies(o.owed != 0, o.due_ms.is_some()) && o.owed & !(took | OrderOwes::CLOSE).bits() == 0
     }),
     ("owing while confirmed: the close of payments alone", |o| {

@@ -2,7 +2,7 @@
 //!
 //! Users 11 and 12, goods 1 and 2, coupons 21 to 23. Orders: 101 paid, 102 cancelled by its buyer, 103 refused before
 //! anything was taken, 104 paid too late, 105 paid twice, 106 paid from the balance, 107 unpaid, 108 being paid (and
-//! once paid the wrong amount). A payment has the number of its order plus 100, a refund plus 200.
+//! once paid the wrong amount), 110 paid and refunded. A payment has the number of its order plus 100, a refund plus 200.
 
 use shop::audit::Schemas;
 use shop_common::{
@@ -22,11 +22,11 @@ INSERT INTO trade_goods (goods_id, goods_name, goods_number, goods_price_fen, ad
     (1, 'desk', 99, 100000, 0), (2, 'lamp', 40, 500, 0);
 INSERT INTO trade_goods_hold (order_id, state, create_ms, update_ms, due_ms) VALUES
     (101, 1, 1, 1, 9000000), (102, 3, 1, 1, NULL), (103, 4, 1, 1, NULL), (104, 3, 1, 1, NULL), (105, 2, 1, 1, NULL),
-    (106, 1, 1, 1, 9000000), (107, 1, 1, 1, 9000000), (108, 1, 1, 1, 9000000);
+    (106, 1, 1, 1, 9000000), (107, 1, 1, 1, 9000000), (108, 1, 1, 1, 9000000), (110, 3, 1, 1, NULL);
 INSERT INTO trade_goods_number_log (ref_id, goods_id, log_type, goods_number, log_ms) VALUES
     (0, 1, 0, 100, 0), (0, 2, 0, 50, 0), (101, 1, 1, -1, 1), (102, 1, 1, -2, 1), (102, 1, 2, 2, 1), (102, 2, 1, -1, 1),
     (102, 2, 2, 1, 1), (104, 2, 1, -4, 1), (104, 2, 2, 4, 1), (105, 2, 1, -6, 1), (106, 2, 1, -2, 1),
-    (107, 2, 1, -1, 1), (108, 2, 1, -1, 1);
+    (107, 2, 1, -1, 1), (108, 2, 1, -1, 1), (110, 2, 1, -1, 1), (110, 2, 2, 1, 1);
 ";
 
 const COUPON: &str = "
@@ -45,7 +45,7 @@ INSERT INTO trade_user_money_log (ref_id, user_id, money_log_type, use_money_fen
     (0, 11, 0, 100000, 0), (0, 12, 0, 50000, 0), (101, 11, 1, -10000, 1), (102, 11, 1, -1000, 1), (102, 11, 2, 1000, 1),
     (106, 12, 1, -2000, 1);
 INSERT INTO trade_user_score_hold (pay_id, state, create_ms, update_ms) VALUES
-    (201, 1, 1, 1), (204, 3, 1, 1), (205, 1, 1, 1), (206, 4, 1, 1), (209, 4, 1, 1);
+    (201, 1, 1, 1), (204, 3, 1, 1), (205, 1, 1, 1), (206, 4, 1, 1), (209, 4, 1, 1), (210, 4, 1, 1);
 INSERT INTO trade_user_score_log (ref_id, user_id, log_type, score, create_ms) VALUES
     (0, 11, 0, 100, 0), (0, 12, 0, 0, 0), (201, 11, 1, 880, 1), (204, 12, 1, 30, 1), (204, 12, 2, -30, 1),
     (205, 12, 1, 40, 1);
@@ -63,11 +63,13 @@ INSERT INTO trade_order (order_id, user_id, request_id, request_hash, order_stat
     (104, 12, '104', '', 2, 1, 2000, 1000, 3000, NULL, 0, 0, 3000, NULL, 3, NULL, 1, 2, NULL, 3, 9000000, 0, NULL),
     (105, 12, '105', '', 1, 2, 3000, 1000, 4000, NULL, 0, 0, 4000, NULL, NULL, 205, 1, 2, 4, NULL, 9000000, 0, NULL),
     (106, 12, '106', '', 1, 2, 1000, 1000, 2000, NULL, 0, 2000, 0, NULL, NULL, NULL, 1, 2, 2, NULL, NULL, 0, NULL),
-    (107, 11, '107', '', 1, 0, 500, 1000, 1500, NULL, 0, 0, 1500, NULL, NULL, NULL, 1, 2, NULL, NULL, 9000000, 0, NULL),
-    (108, 11, '108', '', 1, 1, 500, 1000, 1500, NULL, 0, 0, 1500, NULL, NULL, NULL, 1, 2, NULL, NULL, 9000000, 0, NULL);
+    (107, 11, '107', '', 1, 0, 500, 1000, 1500, NULL, 0, 0, 1500, NULL, NULL, NULL, 1, 2, NULL, NULL, 9000000, 0, 9000000),
+    (108, 11, '108', '', 1, 1, 500, 1000, 1500, NULL, 0, 0, 1500, NULL, NULL, NULL, 1, 2, NULL, NULL, 9000000, 0, 9000000),
+    (110, 11, '110', '', 4, 2, 500, 1000, 1500, NULL, 0, 0, 1500, NULL, 5, 210, 1, 2, 4, 5, 9000000, 0, NULL);
 INSERT INTO trade_order_item (order_id, goods_id, line_no, goods_number, goods_price_fen) VALUES
     (101, 1, 1, 1, 100000), (102, 1, 1, 2, 1000), (102, 2, 2, 1, 500), (103, 1, 1, 1, 1000), (104, 2, 1, 4, 500),
-    (105, 2, 1, 6, 500), (106, 2, 1, 2, 500), (107, 2, 1, 1, 500), (108, 2, 1, 1, 500);
+    (105, 2, 1, 6, 500), (106, 2, 1, 2, 500), (107, 2, 1, 1, 500), (108, 2, 1, 1, 500),
+    (110, 2, 1, 1, 500);
 INSERT INTO trade_mq_producer_temp (id, group_name, msg_topic, msg_tag, msg_key, msg_body, create_ms, due_ms) VALUES
     ('order_confirm:107', 'order', 'orderTopic', 'order_confirm', '107', '{}', 940000, 1000000);
 ";
@@ -81,18 +83,20 @@ INSERT INTO trade_pay (pay_id, order_id, user_id, channel, pay_amount_fen, is_pa
     (205, 105, 12, 'sandbox', 4000, 2, NULL, '', 't205', 2, 4, NULL, 0, 0, NULL),
     (206, 105, 12, 'alipay', 4000, 2, NULL, '', 't206', 2, 5, NULL, 4000, 0, NULL),
     (208, 108, 11, 'sandbox', 1500, 1, '108/sandbox', '', NULL, 2, NULL, NULL, 0, 0, NULL),
-    (209, 108, 11, 'alipay', 1400, 2, NULL, '', 't209', 2, 4, NULL, 1400, 0, NULL);
+    (209, 108, 11, 'alipay', 1400, 2, NULL, '', 't209', 2, 4, NULL, 1400, 0, NULL),
+    (210, 110, 11, 'sandbox', 1500, 2, NULL, '', 't210', 2, 4, NULL, 1500, 0, NULL);
 INSERT INTO trade_pay_order (order_id, state, create_ms, update_ms) VALUES
-    (101, 2, 1, 1), (102, 2, 1, 1), (104, 2, 1, 1), (105, 2, 1, 1), (108, 1, 1, 1);
+    (101, 2, 1, 1), (102, 2, 1, 1), (104, 2, 1, 1), (105, 2, 1, 1), (108, 1, 1, 1), (110, 2, 1, 1);
 INSERT INTO trade_pay_log (pay_id, order_id, pay_amount_fen, channel_trade_no, log_ms) VALUES
     (201, 101, 88000, 't201', 4), (204, 104, 3000, 't204', 4), (205, 105, 4000, 't205', 4), (206, 105, 4000, 't206', 5),
-    (209, 108, 1400, 't209', 4);
+    (209, 108, 1400, 't209', 4), (210, 110, 1500, 't210', 4);
 INSERT INTO trade_refund (refund_id, pay_id, order_id, cause, cause_id, amount_fen, state, create_ms, done_ms) VALUES
-    (304, 204, 104, 1, 104, 3000, 1, 5, 6), (306, 206, 105, 2, 105, 4000, 1, 5, 6), (309, 209, 108, 3, 108, 1400, 1, 5, 6);
+    (304, 204, 104, 1, 104, 3000, 1, 5, 6), (306, 206, 105, 2, 105, 4000, 1, 5, 6), (309, 209, 108, 3, 108, 1400, 1, 5, 6),
+    (310, 210, 110, 4, 110, 1500, 1, 5, 6);
 INSERT INTO sandbox_trade (pay_id, amount_fen, state, trade_no, create_ms, refund_fen) VALUES
     (201, 88000, 1, 't201', 2, 0), (202, 2000, 2, 't202', 2, 0), (204, 3000, 1, 't204', 2, 3000),
-    (205, 4000, 1, 't205', 2, 0), (208, 1500, 0, 't208', 2, 0);
-INSERT INTO sandbox_refund (refund_id, pay_id, amount_fen, create_ms) VALUES (304, 204, 3000, 6);
+    (205, 4000, 1, 't205', 2, 0), (208, 1500, 0, 't208', 2, 0), (210, 1500, 1, 't210', 2, 1500);
+INSERT INTO sandbox_refund (refund_id, pay_id, amount_fen, create_ms) VALUES (304, 204, 3000, 6), (310, 210, 1500, 6);
 ";
 
 /// Orders 111 (being confirmed: stock taken, balance not yet), 112 (cancelled, nothing given back yet), 113 (paid, not
@@ -128,7 +132,7 @@ INSERT INTO trade_user_score_log (ref_id, user_id, log_type, score, create_ms) V
     add_ms, confirm_ms, pay_ms, cancel_ms, pay_deadline_ms, owed, due_ms) VALUES
     (111, 11, '111', '', 0, 0, 3000, 1000, 4000, NULL, 0, 1000, 3000, NULL, NULL, 1, NULL, NULL, NULL, NULL, 0, 940000),
     (112, 12, '112', '', 2, 1, 1000, 1000, 2000, 23, 500, 500, 1000, 3, NULL, 1, 2, NULL, 3, 9000000, 15, 940000),
-    (113, 11, '113', '', 1, 1, 1000, 1000, 2000, NULL, 0, 0, 2000, NULL, NULL, 1, 2, NULL, NULL, 9000000, 0, NULL),
+    (113, 11, '113', '', 1, 1, 1000, 1000, 2000, NULL, 0, 0, 2000, NULL, NULL, 1, 2, NULL, NULL, 9000000, 0, 9000000),
     (114, 11, '114', '', 2, 1, 1000, 1000, 2000, NULL, 0, 0, 2000, 3, NULL, 1, 2, NULL, 3, 9000000, 0, NULL),
     (115, 11, '115', '', 1, 2, 1000, 1000, 2000, NULL, 0, 0, 2000, NULL, 215, 1, 2, 4, NULL, 9000000, 8, 1000500);
 INSERT INTO trade_order_item (order_id, goods_id, line_no, goods_number, goods_price_fen) VALUES

@@ -35,6 +35,8 @@ pub(crate) const REFUND: &str = "/shop.user.v1.BalanceService/RefundBalance";
 pub(crate) const AWARD: &str = "/shop.user.v1.PointsService/AwardPoints";
 pub(crate) const REVERSE: &str = "/shop.user.v1.PointsService/ReversePoints";
 pub(crate) const PAY_STATES: &str = "/shop.pay.v1.PaymentStateService/GetStates";
+pub(crate) const CLOSE_AT_CHANNEL: &str = "/shop.pay.v1.PaymentStateService/CloseAtChannel";
+pub(crate) const REFUND_ORDER: &str = "/shop.pay.v1.PaymentStateService/RefundOrder";
 pub(crate) const CLOSE: &str = "/shop.pay.v1.PaymentStateService/ClosePayments";
 
 /// What becomes of a call.
