@@ -79,6 +79,8 @@ impl Orders {
         match message {
             Msg::Confirm(order) if !self.rows.contains_key(&order) => self.place(shape, order),
             Msg::Did(keeper, order, did) => self.step(shape, order, keeper, did),
+            // The refund of a paid order is not in this model: its buyer keeps it.
+            Msg::Cancel(order) if self.is_paid(order) => Said::new(),
             Msg::Cancel(order) => self.cancel(shape, order, Cause::User(String::new())),
             Msg::Ask(order) => self.state_of(order, from),
             Msg::Undid(keeper, order, asked_in) => self.settle(order, bit(keeper), asked_in),
@@ -105,6 +107,7 @@ impl Orders {
             cancelled: None,
             cause: None,
             owed: Owed::NOTHING,
+            closing: None,
             due: Some(NOW),
         };
         self.rows.insert(order, Row(row));
@@ -125,11 +128,18 @@ impl Orders {
         };
         self.sagas.remove(&order);
         if all_done {
-            self.row(order).confirm(NOW, LATER);
+            let row = self.row(order);
+            row.confirm(NOW, LATER);
+            // The pay deadline lies ahead for ever: the time-out is not in this model.
+            row.due = None;
             return Said::new();
         }
         let cause = if refused { Cause::Refused(ShopCode::GoodsNotEnough.into()) } else { Cause::Recovery };
         self.cancel(shape, order, cause)
+    }
+
+    fn is_paid(&self, order: OrderNo) -> bool {
+        self.rows.get(&order).is_some_and(|Row(row)| row.pay_status == PayStatus::Paid)
     }
 
     /// The one way an order ends early; it is broadcast once.

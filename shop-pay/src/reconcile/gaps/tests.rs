@@ -32,6 +32,7 @@ fn payment(id: i64, status: Status, paid: Option<Millis>) -> Payment {
         refunded: Fen::ZERO,
         owed: Owed::default(),
         due: None,
+        looks: 0,
     }
 }
 
