@@ -156,14 +156,14 @@ async fn show_audit(config: &Config, json: bool, wait: Option<u64>, confirm: u64
 async fn up(config: &Config) -> Result<(), Box<dyn Error + Send + Sync>> {
     telemetry::init(&config.log.filter);
     let mut stop = Stop::listen()?;
-    let shop = stop.unless_asked(Shop::start(config, Some(recorder()?))).await?;
+    let shop = stop.unless_asked(Box::pin(Shop::start(config, Some(recorder()?)))).await?;
     for open in exposure::announce(config) {
         tracing::info!(open, "every listener is loopback");
     }
     println!("shop up: gRPC {} | REST {} | data {}", shop.grpc, shown(&shop.web), config.data_dir.display());
     stop.asked().await;
     tracing::info!("draining");
-    stop.or_at_once(shop.stop()).await;
+    stop.or_at_once(Box::pin(shop.stop())).await;
     println!("shop down");
     Ok(())
 }
@@ -171,10 +171,10 @@ async fn up(config: &Config) -> Result<(), Box<dyn Error + Send + Sync>> {
 async fn role(role: Role, config: &Config) -> Result<(), Box<dyn Error + Send + Sync>> {
     telemetry::init(&config.log.filter);
     let mut stop = Stop::listen()?;
-    let running = stop.unless_asked(role.start(config)).await?;
+    let running = stop.unless_asked(Box::pin(role.start(config))).await?;
     println!("{role:?} up: public gRPC {} | internal gRPC {}", running.public, running.internal);
     stop.asked().await;
-    stop.or_at_once(running.stop()).await;
+    stop.or_at_once(Box::pin(running.stop())).await;
     Ok(())
 }
 

@@ -135,16 +135,12 @@ impl Stopping {
     /// Waits for `tasks` and cuts off what has not ended in time: rows say what is owed.
     pub(crate) async fn finish(&self, tasks: Vec<JoinHandle<()>>) {
         let aborts: Vec<AbortHandle> = tasks.iter().map(JoinHandle::abort_handle).collect();
-        match timeout(self.config.grace(), join_all(tasks)).await {
-            Ok(ended) => {
-                for error in ended.into_iter().filter_map(Result::err) {
-                    tracing::warn!(%error, "a task did not end well");
-                }
-            }
-            Err(_) => {
-                tracing::warn!("what still ran was cut off: it did not end within the time to drain");
-                aborts.iter().for_each(AbortHandle::abort);
-            }
+        let Ok(ended) = timeout(self.config.grace(), join_all(tasks)).await else {
+            tracing::warn!("what still ran was cut off: it did not end within the time to drain");
+            return aborts.iter().for_each(AbortHandle::abort);
+        };
+        for error in ended.into_iter().filter_map(Result::err) {
+            tracing::warn!(%error, "a task did not end well");
         }
     }
 }
