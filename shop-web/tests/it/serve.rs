@@ -172,19 +172,3 @@ async fn grpc_and_http2_are_not_spoken_here() {
     let answer = read_to_end(connect(served.addresses[0], "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await).await;
     assert!(!answer.starts_with("HTTP/1.1 2"), "{answer}");
 }
-
-#[tokio::test]
-async fn headers_are_bounded_in_bytes() {
-    let served = serve(Config::default()).await;
-    for bytes in [70 << 10, 1 << 20] {
-        let stream = TcpStream::connect(served.addresses[0]).await.unwrap();
-        let (mut reading, mut writing) = stream.into_split();
-        let large = format!("GET /healthz HTTP/1.1\r\nHost: x\r\nx-large: {}\r\n\r\n", "y".repeat(bytes));
-        // The server need not read to the end what it has refused.
-        tokio::spawn(async move { writing.write_all(large.as_bytes()).await });
-        let mut answer = Vec::new();
-        // A reset is a refusal too: the server closes over what it did not read.
-        reading.read_to_end(&mut answer).await.unwrap_or_default();
-        assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 431"), "{bytes}");
-    }
-}

@@ -111,15 +111,3 @@ async fn it_is_not_ready_before_it_stops_and_a_second_signal_ends_it_at_once() {
     assert_eq!(number(&schemas.order, kept).await, 2, "what was answered stays");
     schemas.close().await;
 }
-
-/// It is up before all its groups are joined: what is being joined is not waited for in vain.
-#[tokio::test]
-async fn a_stop_right_after_the_start_cuts_nothing_off() {
-    let dir = tempdir().unwrap();
-    let up = Up::start(dir.path(), &[]).await;
-    up.signal("TERM").await;
-    let log = up.log.clone();
-    assert_eq!(up.ended().await.0.code(), Some(0));
-    let log = std::fs::read_to_string(log).unwrap();
-    assert!(!log.contains("in time") && !log.contains("cut off"), "{log}");
-}
