@@ -99,10 +99,9 @@ impl Process {
         self.stopping.stop().await;
         let give_up = Instant::now() + self.stopping.config.grace();
         let tasks = std::mem::take(&mut self.tasks);
-        if timeout_at(give_up, async { tokio::join!(self.bus.stop_consumers(), self.stopping.finish(tasks)) })
-            .await
-            .is_err()
-        {
+        let deaf = timeout_at(give_up, self.bus.stop_consumers());
+        let (deaf, ()) = tokio::join!(deaf, self.stopping.finish(tasks));
+        if deaf.is_err() {
             tracing::warn!("message handlers were cut off: they did not end within the time to drain");
         }
         for relay in &self.relays {

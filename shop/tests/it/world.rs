@@ -59,7 +59,7 @@ pub(crate) struct World {
     pub(crate) broker: Arc<MemoryBus>,
     /// What goes wrong between the services.
     pub(crate) faults: Arc<Faults>,
-    config: Config,
+    config: Box<Config>,
     process: Option<Process>,
     _databases: Vec<TestDb>,
 }
@@ -115,7 +115,7 @@ impl World {
         let (clock, faults) = (Clock::manual(START), Arc::<Faults>::default());
         let process = Process::start(&config, &clock, &broker, &faults).await;
         let name = goods.name;
-        Self { name, schemas, clock, broker, faults, config, process: Some(process), _databases: databases }
+        Self { name, schemas, clock, broker, faults, config: Box::new(config), process: Some(process), _databases: databases }
     }
 
     /// The running process.
