@@ -77,7 +77,8 @@ pub async fn open_all_to_look(config: &Config) -> Result<Schemas, Failure> {
     })
 }
 
-async fn open_to_look(config: &DatabaseConfig) -> Result<Db, Failure> {
+/// One of them.
+pub(crate) async fn open_to_look(config: &DatabaseConfig) -> Result<Db, Failure> {
     // Connecting would create the file, and an empty shop has nothing to complain about.
     if let Some(file) = config.url.reveal().strip_prefix("sqlite://").and_then(|rest| rest.split('?').next())
         && !Path::new(file).is_file()

@@ -13,6 +13,7 @@ use crate::{
     config::Config,
     demo::demo,
     exposure,
+    replay::{ReplayArgs, replay},
     role::{Role, Web},
     running::Shop,
     seed::seed,
@@ -20,8 +21,8 @@ use crate::{
 
 type Outcome = Result<ExitCode, Box<dyn Error + Send + Sync>>;
 
-/// Exit code of an audit that could not look.
-const COULD_NOT_LOOK: u8 = 2;
+/// Exit code of an audit that could not look, and of a replay that could not send.
+const COULD_NOT: u8 = 2;
 
 /// A RocketMQ trade system in one binary: orders, stock, coupons, balance and payments that cannot be lost.
 #[derive(Debug, Parser)]
@@ -84,13 +85,16 @@ enum Command {
         #[arg(long, value_name = "SECONDS", default_value_t = 2)]
         confirm: u64,
     },
+    /// Payment notifications, recorded or generated, with faults; exit 0 only if every expectation held, 1 if one did
+    /// not, 2 if they could not be sent.
+    Replay(Box<ReplayArgs>),
     /// Prints the configuration in force, secrets as ***.
     Config,
 }
 
 /// Does what it was told.
 pub async fn run(cli: Cli) -> ExitCode {
-    let could_not = if matches!(cli.command, Command::Audit { .. }) { COULD_NOT_LOOK } else { 1 };
+    let could_not = if matches!(cli.command, Command::Audit { .. } | Command::Replay(_)) { COULD_NOT } else { 1 };
     match Box::pin(command(cli)).await {
         Ok(code) => code,
         Err(error) => {
@@ -123,6 +127,7 @@ async fn command(cli: Cli) -> Outcome {
             schemas.close().await;
         }
         Command::Audit { json, wait, confirm } => return show_audit(&config, json, wait, confirm).await,
+        Command::Replay(args) => return Box::pin(show_replay(&args, &config, &cli.common)).await,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -144,6 +149,14 @@ async fn show_audit(config: &Config, json: bool, wait: Option<u64>, confirm: u64
     let text = if json { report.to_json().to_string() } else { report.to_string() };
     println!("{text}");
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn show_replay(args: &ReplayArgs, config: &Config, common: &Common) -> Outcome {
+    telemetry::init("error,shop_pay=off,sqlx=error");
+    let report = replay(args, config, common.config.as_deref(), &common.flags()).await?;
+    let text = if args.json { serde_json::to_string_pretty(&report)? } else { report.to_string() };
+    println!("{text}");
+    Ok(if report.is_right() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn up(config: &Config) -> Result<(), Box<dyn Error + Send + Sync>> {

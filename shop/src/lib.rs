@@ -9,6 +9,7 @@ pub mod demo;
 pub mod exposure;
 mod gateway;
 pub mod process;
+pub mod replay;
 pub mod role;
 pub mod running;
 pub mod seed;

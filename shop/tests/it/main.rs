@@ -20,6 +20,7 @@ mod idempotency;
 mod lost_commit;
 mod paid_suite;
 mod races;
+mod replay;
 mod saga_table;
 mod traps;
 mod world;
