@@ -270,6 +270,8 @@ impl Run<'_> {
         slow: bool,
         permits: &Semaphore,
     ) -> Delivered {
+        // Signed when its turn has come: a signature that waits grows old. The semaphore is never closed.
+        let _permit = permits.acquire().await;
         let message = match attempt.compose(way.notification, way.signer, self.clock.now()) {
             Ok(message) => message,
             Err(error) => {
@@ -277,11 +279,7 @@ impl Run<'_> {
             }
         };
         let ack = way.signer.map_or(&b"success"[..], |signer| signer.ack());
-        let one = async || {
-            // The semaphore is never closed; without a permit there would only be more at once.
-            let _permit = permits.acquire().await;
-            self.target.deliver(&message, ack, slow).await
-        };
+        let one = || self.target.deliver(&message, ack, slow);
         let mut answers = Vec::new();
         if copies.at_once {
             answers = join_all((0..copies.count).map(|_| one())).await;

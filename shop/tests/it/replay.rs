@@ -169,7 +169,7 @@ async fn bad_input_sends_nothing() {
         (vec!["/no/such/file"], "/no/such/file: No such file"),
         (vec!["--from-shop", "/no/such/shop"], "there is no file /no/such/shop/pay.db"),
         (vec![&good, "--tamper", "1.1"], "a share is a decimal number from 0 to 1"),
-        (vec![&good, "--late", "-0.1"], "--late"),
+        (vec![&good, "--late=-0.1"], "a share is a decimal number from 0 to 1"),
         (vec![&good, "--drop", "NaN"], "a share is a decimal number from 0 to 1"),
         (vec![&good, "--copies", "1"], "--copies"),
         (vec![&good, "--time-scale", "0"], "--time-scale"),
