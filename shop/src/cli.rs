@@ -22,6 +22,7 @@ use crate::{
     demo::demo,
     dlq::{self, Dlq},
     exposure, reconcile,
+    replay::{ReplayArgs, replay},
     role::{Role, Web},
     running::Shop,
     seed::seed,
@@ -29,8 +30,8 @@ use crate::{
 
 type Outcome = Result<ExitCode, Box<dyn Error + Send + Sync>>;
 
-/// Exit code of a command that could not look.
-const COULD_NOT_LOOK: u8 = 2;
+/// Exit code of a command that could not look, or could not send.
+const COULD_NOT: u8 = 2;
 
 /// A RocketMQ trade system in one binary: orders, stock, coupons, balance and payments that cannot be lost.
 #[derive(Debug, Parser)]
@@ -99,14 +100,18 @@ enum Command {
     Reconcile(reconcile::Wanted),
     /// Lists, shows, resends and discards dead letters and parked messages.
     Dlq(Dlq),
+    /// Payment notifications, recorded or generated, with faults; exit 0 only if every expectation held, 1 if one did
+    /// not, 2 if they could not be sent.
+    Replay(Box<ReplayArgs>),
     /// Prints the configuration in force, secrets as ***.
     Config,
 }
 
 /// Does what it was told.
 pub async fn run(cli: Cli) -> ExitCode {
-    let looks = matches!(cli.command, Command::Audit { .. } | Command::Dlq(_) | Command::Reconcile(_));
-    let could_not = if looks { COULD_NOT_LOOK } else { 1 };
+    let looks =
+        matches!(cli.command, Command::Audit { .. } | Command::Dlq(_) | Command::Reconcile(_) | Command::Replay(_));
+    let could_not = if looks { COULD_NOT } else { 1 };
     match Box::pin(command(cli)).await {
         Ok(code) => code,
         Err(error) => {
@@ -142,6 +147,7 @@ async fn command(cli: Cli) -> Outcome {
         Command::Reconcile(wanted) => return show_reconcile(&config, &wanted).await,
         Command::Dlq(told) => return dlq::run(&config, told).await,
         Command::Audit { json, wait, confirm } => return show_audit(&config, json, wait, confirm).await,
+        Command::Replay(args) => return Box::pin(show_replay(&args, &config, &cli.common)).await,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -164,6 +170,14 @@ async fn show_audit(config: &Config, json: bool, wait: Option<u64>, confirm: u64
     let text = if json { report.to_json().to_string() } else { report.to_string() };
     println!("{text}");
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn show_replay(args: &ReplayArgs, config: &Config, common: &Common) -> Outcome {
+    telemetry::init("error,shop_pay=off,sqlx=error");
+    let report = replay(args, config, common.config.as_deref(), &common.flags()).await?;
+    let text = if args.json { serde_json::to_string_pretty(&report)? } else { report.to_string() };
+    println!("{text}");
+    Ok(if report.is_right() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn show_bench(args: &bench::Args, config: &Config, common: &Common) -> Outcome {

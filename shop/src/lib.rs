@@ -12,6 +12,7 @@ pub mod exposure;
 mod gateway;
 pub mod process;
 pub mod reconcile;
+pub mod replay;
 pub mod role;
 pub mod running;
 pub mod seed;

@@ -29,6 +29,7 @@ mod paid_suite;
 mod races;
 mod reconcile;
 mod refund_suite;
+mod replay;
 mod saga_table;
 mod sequences;
 mod timeout_suite;

@@ -115,7 +115,16 @@ impl World {
         let (clock, faults) = (Clock::manual(START), Arc::<Faults>::default());
         let process = Process::start(&config, &clock, &broker, &faults).await;
         let name = goods.name;
-        Self { name, schemas, clock, broker, faults, config: Box::new(config), process: Some(process), _databases: databases }
+        Self {
+            name,
+            schemas,
+            clock,
+            broker,
+            faults,
+            config: Box::new(config),
+            process: Some(process),
+            _databases: databases,
+        }
     }
 
     /// The running process.

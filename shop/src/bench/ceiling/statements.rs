@@ -18,7 +18,7 @@ use shop_proto::{
 
 use crate::bench::rows;
 
-const STOCK_HOLDS: HoldTable = hold_table!("trade_goods_hold", "order_id", None);
+const STOCK_HOLDS: HoldTable = hold_table!("trade_goods_hold", "order_id", None, due);
 const BALANCE_HOLDS: HoldTable = hold_table!("trade_user_hold", "order_id", None);
 
 const SHELVES: Update = Update {
@@ -158,7 +158,11 @@ pub(super) async fn confirm(tx: &Tx, orders: &[i64], now: Millis) -> Result<()> 
 async fn hold(tx: &Tx, table: &HoldTable, orders: &[i64], now: Millis) -> Result<()> {
     let mut holds = table.load(tx, orders.to_vec()).await?;
     for order in orders {
-        holds.hold(*order, None);
+        if table.is_due {
+            holds.hold_until(*order, now.after(DEADLINE));
+        } else {
+            holds.hold(*order, None);
+        }
     }
     table.save(tx, &holds, now).await
 }

@@ -1,0 +1,93 @@
+//! A fresh shop in this process, with as many goods as there are notifications and a price for each amount.
+
+use std::{collections::BTreeMap, error::Error, path::Path};
+
+use sea_orm::{ConnectionTrait, Statement};
+use shop_common::money::Fen;
+use shop_replay::target::Target;
+use tempfile::TempDir;
+
+use crate::{audit::Schemas, config::Config, running::Shop, seed::seed};
+
+type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+/// The course's user.
+pub(super) const USER: i64 = 345_963_634_385_633_280;
+/// What a generated order costs.
+pub(super) const AMOUNT: Fen = Fen::new(88_000);
+
+/// A shop that is gone when the run is over.
+pub(super) struct Embedded {
+    shop: Shop,
+    _dir: TempDir,
+}
+
+/// What makes it a shop of its own, whatever else is configured: an order costs what its goods cost.
+fn own(data_dir: &str) -> Vec<(&'static str, String)> {
+    let mut flags = vec![
+        ("data_dir", data_dir.to_owned()),
+        ("grpc.listen", "127.0.0.1:0".to_owned()),
+        ("web.listen", "127.0.0.1:0".to_owned()),
+        ("mq.name_server", String::new()),
+        ("order.shipping_fee_fen", "0".to_owned()),
+    ];
+    let databases =
+        ["goods.database.url", "coupon.database.url", "user.database.url", "order.database.url", "pay.database.url"];
+    flags.extend(databases.map(|key| (key, String::new())));
+    flags
+}
+
+impl Embedded {
+    pub(super) async fn start(file: Option<&Path>, flags: &[(&str, String)]) -> Outcome<Self> {
+        let dir = tempfile::tempdir()?;
+        let own = own(&dir.path().display().to_string());
+        let flags: Vec<(&str, String)> = flags.iter().cloned().chain(own).collect();
+        let shop = Shop::start(&Config::read(file, &flags)?, None).await?;
+        seed(&shop.services.schemas).await?;
+        Ok(Self { shop, _dir: dir })
+    }
+
+    pub(super) fn schemas(&self) -> &Schemas {
+        &self.shop.services.schemas
+    }
+
+    pub(super) fn target(&self) -> Outcome<Target> {
+        let web = self.shop.web.first().ok_or("no gateway")?;
+        let Schemas { pay, .. } = self.schemas();
+        Ok(Target::embedded(&self.shop.grpc.to_string(), web.to_string(), pay.clone())?)
+    }
+
+    /// Puts one of the goods on the shelf for each of `amounts`; answers which goods cost what.
+    pub(super) async fn stock(&self, amounts: &[Fen]) -> Outcome<BTreeMap<Fen, i64>> {
+        let mut wanted: BTreeMap<Fen, i64> = BTreeMap::new();
+        for amount in amounts {
+            let count = wanted.entry(*amount).or_default();
+            *count = count.saturating_add(1);
+        }
+        let goods = &self.schemas().goods;
+        let backend = goods.read().get_database_backend();
+        let of = |sql, values: Vec<i64>| {
+            Statement::from_sql_and_values(backend, sql, values.into_iter().map(sea_orm::Value::from))
+        };
+        let mut priced = BTreeMap::new();
+        for ((amount, count), goods_id) in wanted.into_iter().zip(1_i64..) {
+            let shelf = "INSERT INTO trade_goods (goods_id, goods_name, goods_number, goods_price_fen, add_ms) \
+                         VALUES (?, 'replayed', ?, ?, 0)";
+            let opening = "INSERT INTO trade_goods_number_log (ref_id, goods_id, log_type, goods_number, log_ms) \
+                           VALUES (0, ?, 0, ?, 0)";
+            goods
+                .write_tx(async |tx| {
+                    tx.execute_raw(of(shelf, vec![goods_id, count, amount.get()])).await?;
+                    tx.execute_raw(of(opening, vec![goods_id, count])).await?;
+                    Ok(())
+                })
+                .await?;
+            priced.insert(amount, goods_id);
+        }
+        Ok(priced)
+    }
+
+    pub(super) async fn stop(self) {
+        self.shop.stop().await;
+    }
+}

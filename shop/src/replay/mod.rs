@@ -1,0 +1,278 @@
+//! `shop replay`: payment notifications, recorded or generated, sent to a shop with faults. `docs/replay.md` is its manual.
+
+mod args;
+mod embedded;
+
+pub use args::ReplayArgs;
+
+use std::{
+    collections::BTreeMap,
+    error::Error,
+    fs::File,
+    io::{BufReader, BufWriter, Write},
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use shop_common::{config::Secret, db::DatabaseConfig, money::Fen, time::Clock};
+use shop_replay::{
+    effects::Effects,
+    fault::Faults,
+    generate::{generate, payments_of, rebind},
+    notification::{Expect, Notification, Sign},
+    plan::{Course, Subject, plan},
+    recording::{self, Sent},
+    report::{Audit, Report, kinds_of},
+    run::{Attempted, Options, Run},
+    signer::{SandboxSigner, Signer, Signers},
+    store,
+    target::{Target, Wanted},
+};
+
+use self::{args::Source, embedded::Embedded};
+use crate::{
+    assemble::{open_all_to_look, open_to_look},
+    audit::{self, Schemas},
+    config::Config,
+};
+
+type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+/// Longest wait for work in flight before the audit.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The shop that is sent to.
+struct Where {
+    target: Target,
+    embedded: Option<Embedded>,
+    /// What the audit reads, where it is wanted.
+    schemas: Option<Schemas>,
+}
+
+/// Replays what `args` say; `config` and `flags` say whose keys sign, and which databases an audit reads.
+///
+/// # Errors
+/// Nothing was sent, or the run could not be finished. What the shop did wrong stands in the report.
+pub async fn replay(
+    args: &ReplayArgs,
+    config: &Config,
+    file: Option<&Path>,
+    flags: &[(&str, String)],
+) -> Outcome<Report> {
+    let recorded = read_source(args).await?;
+    let signer = signer(config)?;
+    let signers = Signers::new([Arc::clone(&signer)]);
+    let log = args.log.as_deref().map(create_log).transpose()?;
+    let place = Where::open(args, config, file, flags).await?;
+    let replayed = Box::pin(place.replay(args, recorded, signer.as_ref(), &signers, log.as_ref())).await;
+    if let Some(embedded) = place.embedded {
+        embedded.stop().await;
+    }
+    let report = replayed?;
+    if let Some(log) = log {
+        log.into_inner().unwrap_or_else(PoisonError::into_inner).flush()?;
+    }
+    if let Some(junit) = &args.junit {
+        std::fs::write(junit, report.to_junit()?).map_err(|error| format!("{}: {error}", junit.display()))?;
+    }
+    Ok(report)
+}
+
+/// The recorded notifications; none where they are generated.
+async fn read_source(args: &ReplayArgs) -> Outcome<Option<Vec<Notification>>> {
+    let mut recorded = match args.source() {
+        Source::Generate => return Ok(None),
+        Source::File(path) => {
+            let file = File::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
+            recording::read(BufReader::new(file)).map_err(|error| format!("{}: {error}", path.display()))?
+        }
+        Source::Shop(shop) => {
+            let url = if shop.contains("://") { shop.to_owned() } else { format!("sqlite://{shop}/pay.db") };
+            let pay = open_to_look(&DatabaseConfig { url: Secret::new(url), max_connections: 2 }).await?;
+            let recorded = store::recorded(&pay).await;
+            pay.close().await;
+            recorded?
+        }
+    };
+    if args.resign {
+        for notification in recorded.iter_mut().filter(|notification| notification.expect == Expect::Accepted) {
+            notification.sign = notification.sign.or(Some(Sign::OURS));
+        }
+    }
+    Ok(Some(recorded))
+}
+
+/// The sandbox channel as the configuration has it.
+fn signer(config: &Config) -> Outcome<Arc<dyn Signer>> {
+    let sandbox = &config.pay.sandbox;
+    let key = sandbox.keys.get(&sandbox.kid).ok_or("pay.sandbox.kid names no key of pay.sandbox.keys")?;
+    Ok(Arc::new(SandboxSigner::new(&sandbox.merchant_id, &sandbox.kid, key.clone())))
+}
+
+fn create_log(path: &Path) -> Outcome<Mutex<BufWriter<File>>> {
+    let create = || {
+        let mut log = BufWriter::new(File::create(path)?);
+        log.write_all(recording::head().as_bytes())?;
+        Ok(Mutex::new(log))
+    };
+    create().map_err(|error: std::io::Error| format!("{}: {error}", path.display()).into())
+}
+
+impl Where {
+    async fn open(args: &ReplayArgs, config: &Config, file: Option<&Path>, flags: &[(&str, String)]) -> Outcome<Self> {
+        let Some(address) = &args.target else {
+            let embedded = Embedded::start(file, flags).await?;
+            let schemas = Some(embedded.schemas().clone()).filter(|_| args.audit);
+            return Ok(Self { target: embedded.target()?, embedded: Some(embedded), schemas });
+        };
+        let look = async || {
+            open_all_to_look(config).await.map_err(|error| {
+                format!("--audit reads the databases of the shop; name them by --config or --data-dir: {error}")
+            })
+        };
+        let schemas = if args.audit { Some(look().await?) } else { None };
+        Ok(Self { target: Target::connect(address).await?, embedded: None, schemas })
+    }
+
+    async fn replay(
+        &self,
+        args: &ReplayArgs,
+        recorded: Option<Vec<Notification>>,
+        signer: &dyn Signer,
+        signers: &Signers,
+        log: Option<&Mutex<BufWriter<File>>>,
+    ) -> Outcome<Report> {
+        let clock = Clock::system();
+        let notifications = self.notifications(args, recorded, signer, signers, &clock).await?;
+        let faults = args.faults(self.target.can_be_read_slowly(), self.target.can_hide());
+        let courses = self.courses(args.seed, &notifications, &faults, signers)?;
+        let steps = courses.iter().map(|course| course.attempts.len()).sum();
+        let progress = progress("sending", steps)?;
+        let watch = |attempted: &Attempted, as_sent: Option<&Notification>| {
+            progress.inc(1);
+            if let (Some(log), Some(as_sent)) = (log, as_sent) {
+                write_log(log, attempted, as_sent);
+            }
+        };
+        let options = Options { clients: args.clients, time_scale: args.time_scale };
+        let run = Run {
+            notifications: &notifications,
+            courses: &courses,
+            signers,
+            target: &self.target,
+            options,
+            clock: clock.clone(),
+            watch: &watch,
+        };
+        run.check()?;
+        let started = clock.now();
+        let attempted = run.send().await;
+        let took = Duration::from_millis(u64::try_from(clock.now().get() - started.get()).unwrap_or_default());
+        progress.finish_and_clear();
+        let effects = Effects::count(&self.target, signers, &notifications, &attempted).await?;
+        let mut report = Report::new((self.target.name(), args.seed), &notifications, &attempted, effects, took);
+        if let Some(schemas) = &self.schemas {
+            report.audit = Some(audited(schemas, &clock).await?);
+        }
+        Ok(report)
+    }
+
+    async fn notifications(
+        &self,
+        args: &ReplayArgs,
+        recorded: Option<Vec<Notification>>,
+        signer: &dyn Signer,
+        signers: &Signers,
+        clock: &Clock,
+    ) -> Outcome<Vec<Notification>> {
+        let now = clock.now();
+        let wanted = |number: usize, user_id, goods_id| Wanted {
+            request_id: format!("replay-{}-{number}", now.get()),
+            user_id,
+            goods_id,
+            channel: signer.channel().to_owned(),
+        };
+        let notifications = match (recorded, &self.embedded) {
+            (None, None) => {
+                let wanted: Vec<Wanted> =
+                    (0..args.generate.unwrap_or(0)).map(|number| wanted(number, args.user, args.goods)).collect();
+                let progress = progress("placing orders", wanted.len())?;
+                generate(&self.target, signer, wanted, now, |_| progress.inc(1)).await?
+            }
+            (None, Some(embedded)) => {
+                let amounts = vec![embedded::AMOUNT; args.generate.unwrap_or(0)];
+                let goods = embedded.stock(&amounts).await?;
+                let of = |amount| goods.get(&amount).copied().unwrap_or_default();
+                let wanted: Vec<Wanted> = amounts
+                    .into_iter()
+                    .enumerate()
+                    .map(|(number, amount)| wanted(number, embedded::USER, of(amount)))
+                    .collect();
+                let progress = progress("placing orders", wanted.len())?;
+                generate(&self.target, signer, wanted, now, |_| progress.inc(1)).await?
+            }
+            (Some(recorded), None) => recorded,
+            (Some(recorded), Some(embedded)) => {
+                let payments = payments_of(&recorded, signers);
+                let goods: BTreeMap<Fen, i64> = embedded.stock(&payments.values().copied().collect::<Vec<_>>()).await?;
+                let of = |amount| goods.get(&amount).copied().unwrap_or_default();
+                let wanted: Vec<(i64, Wanted)> = payments
+                    .into_iter()
+                    .enumerate()
+                    .map(|(number, (pay_id, amount))| (pay_id, wanted(number, embedded::USER, of(amount))))
+                    .collect();
+                let progress = progress("placing orders", wanted.len())?;
+                rebind(&self.target, signers, recorded, wanted, |_| progress.inc(1)).await?
+            }
+        };
+        if let Some(embedded) = &self.embedded {
+            store::buyers_pay(&embedded.schemas().pay, clock.now()).await?;
+        }
+        Ok(notifications)
+    }
+
+    fn courses(
+        &self,
+        seed: u64,
+        notifications: &[Notification],
+        faults: &Faults,
+        signers: &Signers,
+    ) -> Outcome<Vec<Course>> {
+        let subjects: Vec<Subject> = notifications.iter().map(|one| Subject::of(one, signers)).collect();
+        if !faults.late.is_none() && !subjects.iter().any(|subject| subject.has_order) {
+            return Err("--late cancels orders, and no notification says whose order it pays".into());
+        }
+        let unsigned = notifications.iter().find(|one| one.sign.is_some() && signers.get(&one.channel).is_none());
+        if let Some(unsigned) = unsigned {
+            return Err(format!("nothing can be signed for the channel {:?}", unsigned.channel).into());
+        }
+        Ok(plan(seed, &subjects, faults))
+    }
+}
+
+fn write_log(log: &Mutex<BufWriter<File>>, attempted: &Attempted, as_sent: &Notification) {
+    let answer = attempted.verdict.as_ref().map(ToString::to_string).unwrap_or_default();
+    let sent = Sent { kind: kinds_of(attempted).join(" + "), answer };
+    let line = recording::line(as_sent, Some(sent));
+    if let Err(error) = log.lock().unwrap_or_else(PoisonError::into_inner).write_all(line.as_bytes()) {
+        tracing::error!(%error, "the log of the run cannot be written");
+    }
+}
+
+/// On a terminal; nothing elsewhere.
+fn progress(what: &'static str, steps: usize) -> Outcome<ProgressBar> {
+    let style = ProgressStyle::with_template("{msg} {bar:40} {pos}/{len} {per_sec} {eta}")?;
+    let bar = ProgressBar::new(u64::try_from(steps)?).with_style(style).with_message(what);
+    Ok(bar)
+}
+
+async fn audited(schemas: &Schemas, clock: &Clock) -> Outcome<Audit> {
+    let options = audit::Options { wait: Some(PATIENCE), ..audit::Options::default() };
+    let report = audit::audit(schemas, &options, clock).await?;
+    let violations = report.checks.iter().flat_map(|check| {
+        check.violations.iter().map(|violation| format!("{}: {}", check.id, violation.text)).collect::<Vec<String>>()
+    });
+    Ok(Audit { clean: report.is_clean(), violations: violations.collect() })
+}
