@@ -11,12 +11,16 @@ use sea_orm::{
     DbErr, IsolationLevel, RuntimeErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use crate::config::Secret;
 
 /// Longest wait for a connection: a database that is away, or whose connections are all taken, is said to be so before
 /// the caller has given up.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a SQLite file that somebody has alone is waited for, and how often it is tried.
+const OPEN_PATIENCE: Duration = Duration::from_secs(5);
+const OPEN_PAUSE: Duration = Duration::from_millis(50);
 
 /// An open transaction; whoever asks for one cannot be called outside of it.
 pub type Tx = DatabaseTransaction;
@@ -140,7 +144,21 @@ impl Db {
 async fn open(options: ConnectOptions, url: &str) -> Result<DatabaseConnection> {
     // The driver quotes a URL that it cannot read, password and all.
     let hidden = |error: DbErr| Failure::Down(error.to_string().replace(url, "***").into());
-    Database::connect(options).await.map_err(hidden)
+    let until = Instant::now() + OPEN_PATIENCE;
+    loop {
+        match Database::connect(options.clone()).await {
+            Err(error) if is_locked(&error) && Instant::now() < until => tokio::time::sleep(OPEN_PAUSE).await,
+            opened => return opened.map_err(hidden),
+        }
+    }
+}
+
+/// Whoever closes a SQLite file as the last one, or opens it as the first, has it alone for a moment; whoever opens it then
+/// is told so at once, whatever its busy timeout.
+fn is_locked(error: &DbErr) -> bool {
+    let DbErr::Conn(RuntimeErr::SqlxError(driver)) = error else { return false };
+    let code = driver.as_database_error().and_then(|answer| answer.code()).and_then(|code| code.parse::<u32>().ok());
+    code.is_some_and(|code| code & 0xff == 5)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place that begins a transaction")]

@@ -134,7 +134,7 @@ async fn after_its_retries_the_bad_one_alone_is_a_dead_letter_of_the_broker() {
     let world = RocketMqWorld::new().await;
     let ((db, _dir), receiver, topic) = (database().await, Receiver::default(), unique("topic"));
     let config = RocketMqConfig::new(world.broker.name_server.as_str(), world.data_dir());
-    let bus = RocketMqBus::connect(RocketMqConfig { reconsume_max: 1, ..config }).await.unwrap();
+    let bus = RocketMqBus::connect(RocketMqConfig { reconsume_max: 1, ..config.clone() }).await.unwrap();
     bus.subscribe(clustering(DEAD_GROUP, &topic, "one"), receiver.handler(&db, DEAD_GROUP)).await.unwrap();
     publish(&*bus, vec![paid(&topic, 1)]).await;
     until("a receiver at work", || receiver.has_done(1)).await;
@@ -145,12 +145,15 @@ async fn after_its_retries_the_bad_one_alone_is_a_dead_letter_of_the_broker() {
 
     let dead = Heard::default();
     let queue = format!("%DLQ%{DEAD_GROUP}");
-    bus.subscribe(clustering("dead_letter_reader", &queue, "one"), dead.handler()).await.unwrap();
+    // A bus that has stopped its consumers takes no new ones.
+    let reader = RocketMqBus::connect(config).await.unwrap();
+    reader.subscribe(clustering("dead_letter_reader", &queue, "one"), dead.handler()).await.unwrap();
     until("the dead letter", || dead.count() > 0).await;
     let keys: BTreeSet<String> = dead.all().into_iter().map(|letter| letter.key).collect();
     assert_eq!(keys, BTreeSet::from([BAD.to_string()]), "no neighbour went along");
     let kept: Vec<Letter> = letters(&db, false).await.unwrap();
     let bad = kept.iter().find(|letter| letter.key == BAD.to_string()).unwrap();
     assert_eq!(bad.times, 2, "{kept:?}");
+    reader.shutdown().await;
     bus.shutdown().await;
 }

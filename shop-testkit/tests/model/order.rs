@@ -12,7 +12,7 @@ use shop_common::{
     money::Fen,
     time::Millis,
 };
-use shop_order::order::{Begun, Cancelled, Cause, Marked, Order, Owed, PayStatus, Status};
+use shop_order::order::{Begun, Cancelled, Cause, Confirmed, Marked, Order, Owed, PayStatus, Status};
 
 use crate::wire::{AskedIn, Did, Judged, KeeperNo, Msg, OrderNo, PayNo, Shape, Variant};
 
@@ -129,9 +129,10 @@ impl Orders {
         self.sagas.remove(&order);
         if all_done {
             let row = self.row(order);
-            row.confirm(NOW, LATER);
-            // The pay deadline lies ahead for ever: the time-out is not in this model.
-            row.due = None;
+            if row.confirm(NOW, LATER) == Confirmed::Now {
+                // The pay deadline lies ahead for ever: the time-out is not in this model.
+                row.due = None;
+            }
             return Said::new();
         }
         let cause = if refused { Cause::Refused(ShopCode::GoodsNotEnough.into()) } else { Cause::Recovery };

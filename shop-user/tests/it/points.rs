@@ -161,18 +161,20 @@ async fn a_message_is_kept_until_the_pay_service_answers() {
         let (payments, bus) = (owner(), bus());
         let (deps, _running) = deps(&test, bus.clone());
         service(&test, deps).listen(FakeOrders::default().link(), payments.link());
-        let before = dump(&test.db).await;
 
         payments.set_away(true);
         publish(&bus, PAY_SUCCESS, &messages(&[10])).await;
         eventually("it listens", Duration::from_secs(10), async || bus.deliver_all().await > 0).await;
-        assert_eq!(dump(&test.db).await, before, "{}: nobody to ask", test.name);
+        let rows = dump(&test.db).await;
+        assert!(!rows.contains("ref_id=10"), "{}: nobody to ask: {rows}", test.name);
+        assert!(rows.contains("msg_key=10") && rows.contains("consumer_status=2"), "{}: kept: {rows}", test.name);
 
         payments.set_away(false);
         bus.advance(Duration::from_secs(3600));
         assert_eq!(bus.deliver_all().await, 1, "{}: delivered again", test.name);
         let rows = dump(&test.db).await;
         assert!(rows.contains("ref_id=10 user_id=1 log_type=1 score=880"), "{}: {rows}", test.name);
+        assert!(rows.contains("consumer_status=1"), "{}: handled after all: {rows}", test.name);
         bus.advance(Duration::from_secs(3600));
         assert_eq!(bus.deliver_all().await, 0, "{}: handled", test.name);
         POINTS.check(&test).await;
