@@ -157,7 +157,8 @@ async fn open(options: ConnectOptions, url: &str) -> Result<DatabaseConnection> 
 /// is told so at once, whatever its busy timeout.
 fn is_locked(error: &DbErr) -> bool {
     let DbErr::Conn(RuntimeErr::SqlxError(driver)) = error else { return false };
-    let code = driver.as_database_error().and_then(|answer| answer.code()).and_then(|code| code.parse::<u32>().ok());
+    let code =
+        driver.as_database_error().and_then(sqlx::error::DatabaseError::code).and_then(|code| code.parse::<u32>().ok());
     code.is_some_and(|code| code & 0xff == 5)
 }
 

@@ -174,7 +174,7 @@ async fn show_audit(config: &Config, json: bool, wait: Option<u64>, confirm: u64
 
 async fn show_replay(args: &ReplayArgs, config: &Config, common: &Common) -> Outcome {
     telemetry::init("error,shop_pay=off,sqlx=error");
-    let report = replay(args, config, common.config.as_deref(), &common.flags()).await?;
+    let report = Box::pin(replay(args, config, common.config.as_deref(), &common.flags())).await?;
     let text = if args.json { serde_json::to_string_pretty(&report)? } else { report.to_string() };
     println!("{text}");
     Ok(if report.is_right() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -129,7 +129,7 @@ async fn a_message_that_fails_fails_alone_and_is_kept() {
         assert_eq!(receiver.effects(), [1, 2], "{}: its neighbours are done", test.name);
         assert_eq!(seen(&test.db).await, [(id("13"), State::Open, 1, Some(15_000))], "{}", test.name);
         let rows = dump(&test.db).await;
-        let bytes: String = body(13).bytes().map(|byte| format!("{byte:02X}")).collect();
+        let bytes: String = hex::encode_upper(body(13));
         assert!(rows.contains(&format!("msg_body={bytes} consumer_status=2")), "{}: {rows}", test.name);
     }
 }

@@ -174,7 +174,9 @@ async fn close_and_expiry_at_once_release_once() {
     for test in STOCK.fresh(4_000).await {
         let (orders, before) = (FakeOrders::default(), shelves(&test).await);
         let ids: Vec<i64> = (1..=200).map(|order| order * 10).collect();
-        ids.iter().for_each(|order| orders.set(*order, OrderStatus::Cancelled));
+        for order in &ids {
+            orders.set(*order, OrderStatus::Cancelled);
+        }
         assert_eq!(STOCK.takes_of(&test.db, &ids).await, vec![Done::Done; ids.len()], "{}", test.name);
         let two = [sweep(&test, &orders), sweep(&test, &orders)];
         let expiry = |sweep: Arc<dyn Sweep>| async move {

@@ -27,6 +27,7 @@ pub struct Sent {
     pub answer: String,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of the format")]
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Line {

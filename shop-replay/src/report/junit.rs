@@ -5,7 +5,7 @@ use quick_junit::{NonSuccessKind, Report as Junit, SerializeError, TestCase, Tes
 use super::Report;
 
 impl Report {
-    /// The report as JUnit XML.
+    /// The report as `JUnit` XML.
     ///
     /// # Errors
     /// It cannot be written as XML.

@@ -1,4 +1,4 @@
-//! What a run has shown: as a table for people, as JSON for programs, as JUnit for build servers.
+//! What a run has shown: as a table for people, as JSON for programs, as `JUnit` for build servers.
 
 mod junit;
 mod table;

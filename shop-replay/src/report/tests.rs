@@ -52,7 +52,7 @@ fn a_run_is_right_if_every_expectation_held() {
         forged(0, Verdict::Refused(Refusal::Code(ShopCode::NotifyReplay))),
         forged(0, Verdict::Broken("x".into())),
     ] {
-        let report = report(&[wrong.clone()]);
+        let report = report(std::slice::from_ref(&wrong));
         assert!(!report.is_right(), "{wrong:?}");
         assert_eq!((report.total.wrong, report.failures.len()), (1, 1), "{wrong:?}");
         assert!(report.to_string().contains("WRONG: notification 0"), "{report}");
@@ -80,9 +80,9 @@ fn a_second_effect_or_a_violation_is_wrong_too() {
 #[test]
 fn the_verdicts_have_one_name() {
     let (one, other) = (genuine(0, Verdict::Accepted), genuine(0, NO));
-    assert_eq!(report(&[one.clone()]).verdicts, report(&[one.clone()]).verdicts);
-    assert_ne!(report(&[one.clone()]).verdicts, report(&[other]).verdicts);
-    assert_ne!(report(&[one.clone()]).verdicts, report(&[one, lost(0)]).verdicts);
+    assert_eq!(report(std::slice::from_ref(&one)).verdicts, report(std::slice::from_ref(&one)).verdicts);
+    assert_ne!(report(std::slice::from_ref(&one)).verdicts, report(&[other]).verdicts);
+    assert_ne!(report(std::slice::from_ref(&one)).verdicts, report(&[one, lost(0)]).verdicts);
 }
 
 #[test]

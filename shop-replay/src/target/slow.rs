@@ -33,7 +33,7 @@ async fn exchange(host: &str, message: &Message) -> io::Result<Vec<u8>> {
         body.len()
     );
     for (name, value) in headers {
-        request.push_str(&format!("{name}: {value}\r\n"));
+        request.extend([name, ": ", value, "\r\n"]);
     }
     request.push_str("\r\n");
     stream.write_all(request.as_bytes()).await?;

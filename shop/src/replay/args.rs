@@ -81,7 +81,7 @@ pub struct ReplayArgs {
     /// One JSON object instead of a table.
     #[arg(long)]
     pub json: bool,
-    /// Writes the result as JUnit XML too.
+    /// Writes the result as `JUnit` XML too.
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
     /// Records what was sent, in the same format: the run can be replayed.

@@ -68,7 +68,7 @@ pub async fn replay(
     let place = Where::open(args, config, file, flags).await?;
     let replayed = Box::pin(place.replay(args, recorded, signer.as_ref(), &signers, log.as_ref())).await;
     if let Some(embedded) = place.embedded {
-        embedded.stop().await;
+        Box::pin(embedded.stop()).await;
     }
     let report = replayed?;
     if let Some(log) = log {
@@ -147,7 +147,7 @@ impl Where {
         let clock = Clock::system();
         let notifications = self.notifications(args, recorded, signer, signers, &clock).await?;
         let faults = args.faults(self.target.can_be_read_slowly(), self.target.can_hide());
-        let courses = self.courses(args.seed, &notifications, &faults, signers)?;
+        let courses = courses(args.seed, &notifications, &faults, signers)?;
         let steps = courses.iter().map(|course| course.attempts.len()).sum();
         let progress = progress("sending", steps)?;
         let watch = |attempted: &Attempted, as_sent: Option<&Notification>| {
@@ -232,24 +232,18 @@ impl Where {
         }
         Ok(notifications)
     }
+}
 
-    fn courses(
-        &self,
-        seed: u64,
-        notifications: &[Notification],
-        faults: &Faults,
-        signers: &Signers,
-    ) -> Outcome<Vec<Course>> {
-        let subjects: Vec<Subject> = notifications.iter().map(|one| Subject::of(one, signers)).collect();
-        if !faults.late.is_none() && !subjects.iter().any(|subject| subject.has_order) {
-            return Err("--late cancels orders, and no notification says whose order it pays".into());
-        }
-        let unsigned = notifications.iter().find(|one| one.sign.is_some() && signers.get(&one.channel).is_none());
-        if let Some(unsigned) = unsigned {
-            return Err(format!("nothing can be signed for the channel {:?}", unsigned.channel).into());
-        }
-        Ok(plan(seed, &subjects, faults))
+fn courses(seed: u64, notifications: &[Notification], faults: &Faults, signers: &Signers) -> Outcome<Vec<Course>> {
+    let subjects: Vec<Subject> = notifications.iter().map(|one| Subject::of(one, signers)).collect();
+    if !faults.late.is_none() && !subjects.iter().any(|subject| subject.has_order) {
+        return Err("--late cancels orders, and no notification says whose order it pays".into());
     }
+    let unsigned = notifications.iter().find(|one| one.sign.is_some() && signers.get(&one.channel).is_none());
+    if let Some(unsigned) = unsigned {
+        return Err(format!("nothing can be signed for the channel {:?}", unsigned.channel).into());
+    }
+    Ok(plan(seed, &subjects, faults))
 }
 
 fn write_log(log: &Mutex<BufWriter<File>>, attempted: &Attempted, as_sent: &Notification) {

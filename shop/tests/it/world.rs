@@ -60,7 +60,7 @@ pub(crate) struct World {
     /// What goes wrong between the services.
     pub(crate) faults: Arc<Faults>,
     config: Box<Config>,
-    process: Option<Process>,
+    process: Option<Box<Process>>,
     _databases: Vec<TestDb>,
 }
 
@@ -122,7 +122,7 @@ impl World {
             broker,
             faults,
             config: Box::new(config),
-            process: Some(process),
+            process: Some(Box::new(process)),
             _databases: databases,
         }
     }
@@ -143,7 +143,8 @@ impl World {
         if self.process.is_some() {
             self.kill().await;
         }
-        self.process = Some(Process::start(&self.config, &self.clock, &self.broker, &self.faults).await);
+        let process = Process::start(&self.config, &self.clock, &self.broker, &self.faults).await;
+        self.process = Some(Box::new(process));
     }
 
     /// The process loses the database of the orders, until it is started again.
