@@ -10,6 +10,11 @@ use crate::db::{Failure, Result, Tx};
 /// Most rows one statement writes: SQLite takes 32,766 variables.
 const ROWS: usize = 256;
 
+/// As much of a text as a column of so many characters holds.
+pub fn cut(text: &str, chars: usize) -> String {
+    text.chars().take(chars).collect()
+}
+
 /// `values` sorted, each once, padded to a power of two by repeating the last: for `IN` lists.
 pub fn padded<T: Clone + Ord>(values: impl IntoIterator<Item = T>) -> Vec<T> {
     let mut list: Vec<T> = values.into_iter().collect();

@@ -10,7 +10,7 @@ use shop_common::{
     due::Due,
     due_table,
     id::{OrderId, UserId},
-    sql::{self, Update},
+    sql::{self, Update, cut},
     time::Millis,
 };
 
@@ -53,11 +53,6 @@ const CHANGE: Update = Update {
     guard: "t.order_id = v.k AND t.order_status = v.was_status AND t.pay_status = v.was_pay AND t.owed = v.was_owed \
             AND COALESCE(t.closing_ms, -1) = v.was_closing",
 };
-
-/// As much of a text as its column holds.
-fn cut(text: &str, chars: usize) -> String {
-    text.chars().take(chars).collect()
-}
 
 /// The orders of a batch, as loaded and as they are now.
 #[derive(Debug, Default)]
@@ -154,11 +149,6 @@ pub(crate) async fn by_ids(db: &impl ConnectionTrait, order_ids: Vec<i64>) -> Re
 /// Orders without their lines.
 pub(crate) async fn rows(db: &impl ConnectionTrait, order_ids: Vec<i64>) -> Result<Vec<order::Model>> {
     Ok(order::Entity::find().filter(order::Column::OrderId.is_in(sql::padded(order_ids))).all(db).await?)
-}
-
-/// Whether any order is due; looking writes nothing, claiming does.
-pub(crate) async fn any_due(db: &impl ConnectionTrait, now: Millis) -> Result<bool> {
-    Ok(order::Entity::find().filter(order::Column::DueMs.lte(now.get())).one(db).await?.is_some())
 }
 
 /// Up to `limit` orders of a user older than `before`, newest first; those in status 0 are left out.

@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
-use shop_common::{batch::Batcher, outbox::Relay, trace::TraceParent};
+use shop_common::{batch::Batcher, error::Result, id::PayId, outbox::Relay, trace::TraceParent};
 
 use crate::{
-    payment::settle::{Notice, Settled, Verdict},
+    channel::{Found, PaymentChannel, notice_of},
+    payment::{
+        Payment,
+        settle::{Notice, Settled, Verdict},
+    },
     tx::SettlePayment,
 };
 
@@ -17,6 +21,14 @@ pub(crate) struct Settling {
 }
 
 impl Settling {
+    /// Asks `channel` about a payment and settles what it calls paid; none where it does not.
+    pub(crate) async fn ask(&self, channel: &dyn PaymentChannel, pay_id: PayId) -> Result<Option<(Verdict, Payment)>> {
+        match channel.query(pay_id).await? {
+            Found::Paid(paid) => self.settle(notice_of(channel.name(), pay_id, &paid)).await.map(Some),
+            Found::NotPaid => Ok(None),
+        }
+    }
+
     /// Settles by `notice`; durable when it answers.
     pub(crate) async fn settle(&self, notice: Notice) -> Settled {
         let pay_id = notice.said.pay_id;

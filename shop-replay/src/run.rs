@@ -76,6 +76,7 @@ struct Way<'a> {
     /// By the channel's clock.
     at: Duration,
     gaps: std::slice::Iter<'a, Duration>,
+    permits: &'a Semaphore,
 }
 
 /// What was sent in one attempt.
@@ -83,6 +84,18 @@ struct Delivered {
     message: Option<Message>,
     answers: Vec<Answer>,
     sent: usize,
+}
+
+impl Delivered {
+    /// What could not be sent.
+    fn broken(why: &impl ToString) -> Self {
+        Self { message: None, answers: vec![Answer::Broken(why.to_string())], sent: 0 }
+    }
+
+    /// The same once more: the last answers count, and so does every message.
+    fn then(self, again: Self) -> Self {
+        Self { sent: self.sent.saturating_add(again.sent), ..again }
+    }
 }
 
 impl Attempted {
@@ -152,25 +165,25 @@ impl Run<'_> {
             sleep_until(started + self.scaled(course.at)).await;
             let signer = self.signers.get(&notification.channel);
             let gaps = signer.map_or(&[][..], |signer| signer.gaps()).iter();
-            let mut way = Way { number, notification, signer, at: course.at, gaps };
+            let mut way = Way { number, notification, signer, at: course.at, gaps, permits };
             for (step, attempt) in course.attempts.iter().enumerate() {
-                attempted.push(self.attempt(&mut way, step, *attempt, permits).await);
+                attempted.push(self.attempt(&mut way, step, *attempt).await);
             }
         }
         attempted
     }
 
-    async fn attempt(&self, way: &mut Way<'_>, step: usize, attempt: Attempt, permits: &Semaphore) -> Attempted {
+    async fn attempt(&self, way: &mut Way<'_>, step: usize, attempt: Attempt) -> Attempted {
         let at = way.at;
         let delivered = match attempt {
             Attempt::Lost => None,
-            Attempt::Early => Some(self.send_early(way, attempt, Copies::ONE, false, permits).await),
+            Attempt::Early => Some(self.send_early(way, attempt, Copies::ONE, false).await),
             Attempt::Recorded(copies, Manner { early: true, slow, .. }) => {
-                Some(self.send_early(way, attempt, copies, slow, permits).await)
+                Some(self.send_early(way, attempt, copies, slow).await)
             }
-            Attempt::Forged(_) => Some(self.send_until_answered(way, attempt, Copies::ONE, false, permits).await),
+            Attempt::Forged(_) => Some(self.send_until_answered(way, attempt, Copies::ONE, false).await),
             Attempt::Genuine(copies, manner) | Attempt::Recorded(copies, manner) => {
-                Some(self.send_genuine(way, attempt, copies, manner, permits).await)
+                Some(self.send_genuine(way, attempt, copies, manner).await)
             }
         };
         if matches!(attempt, Attempt::Lost | Attempt::Early) {
@@ -194,89 +207,57 @@ impl Run<'_> {
 
     /// As a channel does: until it reads what it wants to read, or gives up. What must be refused is sent until there is
     /// an answer.
-    async fn send_genuine(
-        &self,
-        way: &mut Way<'_>,
-        attempt: Attempt,
-        copies: Copies,
-        manner: Manner,
-        permits: &Semaphore,
-    ) -> Delivered {
+    async fn send_genuine(&self, way: &mut Way<'_>, attempt: Attempt, copies: Copies, manner: Manner) -> Delivered {
         if manner.late
             && let Err(why) = self.cancel(way.notification).await
         {
-            return Delivered { message: None, answers: vec![Answer::Broken(why)], sent: 0 };
+            return Delivered::broken(&why);
         }
         if attempt.expects(way.notification) != Some(Expect::Accepted) {
-            return self.send_until_answered(way, attempt, copies, manner.slow, permits).await;
+            return self.send_until_answered(way, attempt, copies, manner.slow).await;
         }
-        let mut delivered = self.send_copies(way, attempt, copies, manner.slow, permits).await;
+        let mut delivered = self.send_copies(way, attempt, copies, manner.slow).await;
         while !delivered.answers.iter().all(Answer::is_accepted) && self.wait_for_the_next(way).await {
-            let again = self.send_copies(way, attempt, Copies::ONE, manner.slow, permits).await;
-            delivered = Delivered { sent: delivered.sent.saturating_add(again.sent), ..again };
+            let again = self.send_copies(way, attempt, Copies::ONE, manner.slow).await;
+            delivered = delivered.then(again);
         }
         delivered
     }
 
-    async fn send_until_answered(
-        &self,
-        way: &Way<'_>,
-        attempt: Attempt,
-        copies: Copies,
-        slow: bool,
-        permits: &Semaphore,
-    ) -> Delivered {
-        let mut delivered = self.send_copies(way, attempt, copies, slow, permits).await;
+    async fn send_until_answered(&self, way: &Way<'_>, attempt: Attempt, copies: Copies, slow: bool) -> Delivered {
+        let mut delivered = self.send_copies(way, attempt, copies, slow).await;
         for tried in 1..TRIES {
             if !delivered.answers.iter().any(|answer| matches!(answer, Answer::Unclear(_))) {
                 break;
             }
             sleep(PAUSE.saturating_mul(1 << tried)).await;
-            let again = self.send_copies(way, attempt, copies, slow, permits).await;
-            delivered = Delivered { sent: delivered.sent.saturating_add(again.sent), ..again };
+            let again = self.send_copies(way, attempt, copies, slow).await;
+            delivered = delivered.then(again);
         }
         delivered
     }
 
     /// While the shop does not see the payment.
-    async fn send_early(
-        &self,
-        way: &Way<'_>,
-        attempt: Attempt,
-        copies: Copies,
-        slow: bool,
-        permits: &Semaphore,
-    ) -> Delivered {
-        let broken =
-            |error: BadTarget| Delivered { message: None, answers: vec![Answer::Broken(error.to_string())], sent: 0 };
+    async fn send_early(&self, way: &Way<'_>, attempt: Attempt, copies: Copies, slow: bool) -> Delivered {
         let Some(payment) = way.notification.payment else {
-            return self.send_until_answered(way, attempt, copies, slow, permits).await;
+            return self.send_until_answered(way, attempt, copies, slow).await;
         };
         if let Err(error) = self.target.show(payment.pay_id, false).await {
-            return broken(error);
+            return Delivered::broken(&error);
         }
-        let delivered = self.send_until_answered(way, attempt, copies, slow, permits).await;
+        let delivered = self.send_until_answered(way, attempt, copies, slow).await;
         match self.target.show(payment.pay_id, true).await {
             Ok(()) => delivered,
-            Err(error) => broken(error),
+            Err(error) => Delivered::broken(&error),
         }
     }
 
-    async fn send_copies(
-        &self,
-        way: &Way<'_>,
-        attempt: Attempt,
-        copies: Copies,
-        slow: bool,
-        permits: &Semaphore,
-    ) -> Delivered {
+    async fn send_copies(&self, way: &Way<'_>, attempt: Attempt, copies: Copies, slow: bool) -> Delivered {
         // Signed when its turn has come: a signature that waits grows old. The semaphore is never closed.
-        let _permit = permits.acquire().await;
+        let _permit = way.permits.acquire().await;
         let message = match attempt.compose(way.notification, way.signer, self.clock.now()) {
             Ok(message) => message,
-            Err(error) => {
-                return Delivered { message: None, answers: vec![Answer::Broken(error.to_string())], sent: 0 };
-            }
+            Err(error) => return Delivered::broken(&error),
         };
         let ack = way.signer.map_or(&b"success"[..], |signer| signer.ack());
         let one = || self.target.deliver(&message, ack, slow);

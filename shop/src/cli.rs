@@ -152,12 +152,17 @@ async fn command(cli: Cli) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Prints what was found; the exit code says whether it is what it must be.
+fn said(text: &str, is_right: bool) -> ExitCode {
+    println!("{text}");
+    if is_right { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
 async fn show_demo(json: bool) -> Outcome {
     telemetry::init("error");
     let report = Box::pin(demo(recorder()?)).await?;
     let text = if json { serde_json::to_string_pretty(&report)? } else { report.to_string() };
-    println!("{text}");
-    Ok(if report.is_right() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(said(&text, report.is_right()))
 }
 
 async fn show_audit(config: &Config, json: bool, wait: Option<u64>, confirm: u64) -> Outcome {
@@ -168,16 +173,14 @@ async fn show_audit(config: &Config, json: bool, wait: Option<u64>, confirm: u64
     let options = Options { confirm, wait, close_patience_ms, ..Options::default() };
     let report = audit(&schemas, &options, &Clock::system()).await?;
     let text = if json { report.to_json().to_string() } else { report.to_string() };
-    println!("{text}");
-    Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(said(&text, report.is_clean()))
 }
 
 async fn show_replay(args: &ReplayArgs, config: &Config, common: &Common) -> Outcome {
     telemetry::init("error,shop_pay=off,sqlx=error");
     let report = Box::pin(replay(args, config, common.config.as_deref(), &common.flags())).await?;
     let text = if args.json { serde_json::to_string_pretty(&report)? } else { report.to_string() };
-    println!("{text}");
-    Ok(if report.is_right() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(said(&text, report.is_right()))
 }
 
 async fn show_bench(args: &bench::Args, config: &Config, common: &Common) -> Outcome {
@@ -188,16 +191,14 @@ async fn show_bench(args: &bench::Args, config: &Config, common: &Common) -> Out
     };
     let report = Box::pin(bench(args, config_of, recorder()?)).await?;
     let text = if args.json { serde_json::to_string_pretty(&report.to_json()?)? } else { report.to_string() };
-    println!("{text}");
-    Ok(if report.is_right() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(said(&text, report.is_right()))
 }
 
 async fn show_reconcile(config: &Config, wanted: &reconcile::Wanted) -> Outcome {
     telemetry::init(&config.log.filter);
     let report = Box::pin(reconcile::reconcile(config, wanted)).await?;
     let text = if wanted.json() { serde_json::to_string_pretty(&report)? } else { report.to_string() };
-    println!("{text}");
-    Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(said(&text, report.is_clean()))
 }
 
 async fn up(config: &Config) -> Result<(), Box<dyn Error + Send + Sync>> {

@@ -146,6 +146,22 @@ pub struct MqConfig {
     pub name_server: String,
 }
 
+/// The flags of a fresh shop in this process, whatever else is configured: its files in `data_dir`, a broker inside, free
+/// ports.
+pub(crate) fn fresh(data_dir: &Path) -> Vec<(&'static str, String)> {
+    vec![
+        ("data_dir", data_dir.display().to_string()),
+        ("mq.name_server", String::new()),
+        ("grpc.listen", "127.0.0.1:0".to_owned()),
+        ("web.listen", "127.0.0.1:0".to_owned()),
+        ("goods.database.url", String::new()),
+        ("coupon.database.url", String::new()),
+        ("user.database.url", String::new()),
+        ("order.database.url", String::new()),
+        ("pay.database.url", String::new()),
+    ]
+}
+
 impl Config {
     /// Reads the layers; databases without an address get a SQLite file in `data_dir`.
     ///

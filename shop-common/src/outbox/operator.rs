@@ -7,6 +7,7 @@ use crate::{
     db::{Db, Result, Tx},
     dead::{Dealt, Deed, Letter, Place, State},
     mq::Outgoing,
+    sql::cut,
     time::Millis,
 };
 
@@ -114,10 +115,6 @@ async fn send(tx: &Tx, id: &str, deed: &Deed<'_>) -> Result<Dealt> {
 async fn changed(tx: &Tx, text: &str, values: Vec<sea_orm::Value>) -> Result<Dealt> {
     let done = tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), text, values)).await?;
     if done.rows_affected() == 1 { Ok(Dealt::Done) } else { Err(crate::db::Failure::guard("trade_mq_producer_temp")) }
-}
-
-fn cut(text: &str, chars: usize) -> String {
-    text.chars().take(chars).collect()
 }
 
 impl From<Header> for Letter {

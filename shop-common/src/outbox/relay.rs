@@ -124,9 +124,7 @@ impl Relay {
     }
 
     async fn claim(&self, now: Millis) -> Result<Vec<Model>> {
-        // Claiming writes; an idle relay must not, so it looks first.
-        let due = Entity::find().filter(Column::DueMs.lte(now.get())).one(self.db.read()).await?;
-        if due.is_none() {
+        if !DUE.any(self.db.read(), now).await? {
             return Ok(Vec::new());
         }
         let limit = self.config.batch;
@@ -150,7 +148,7 @@ impl Relay {
                 Ok(()) => stored.push(id),
                 Err(PublishError::Rejected(why)) => {
                     tracing::error!(msg.id = id, why, "message parked: it can never be sent");
-                    let remark: String = why.chars().take(REMARK_CHARS).collect();
+                    let remark = sql::cut(&why, REMARK_CHARS);
                     parked.push(vec![Value::from(id), Value::from(remark)]);
                 }
                 Err(PublishError::Unavailable(why)) => tracing::debug!(msg.id = id, why, "message stays in the outbox"),

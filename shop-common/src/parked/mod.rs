@@ -13,7 +13,7 @@ use self::entity::{DISCARDED, FAILED, HANDLED};
 use crate::{
     db::{Db, Result, Tx},
     mq::Incoming,
-    sql,
+    sql::{self, cut},
     time::Millis,
 };
 
@@ -132,8 +132,4 @@ fn keys(message: &Incoming) -> [String; 2] {
     let id = cut(&message.msg_id, NAME_CHARS);
     let key = if message.key.is_empty() { id.clone() } else { cut(&message.key, NAME_CHARS) };
     [key, id]
-}
-
-fn cut(text: &str, chars: usize) -> String {
-    text.chars().take(chars).collect()
 }

@@ -4,7 +4,7 @@ use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelec
 use sha2::{Digest, Sha256};
 
 use super::{
-    NAME_CHARS, REMARK_CHARS, cut,
+    NAME_CHARS, REMARK_CHARS,
     entity::{ActiveModel, Column, DISCARDED, Entity, FAILED, HANDLED, Model, row},
 };
 use crate::{
@@ -12,6 +12,7 @@ use crate::{
     dead::{Dealt, Deed, Letter, Place, State},
     mq::{self, Outgoing},
     outbox,
+    sql::cut,
     time::Millis,
     trace::TraceParent,
 };

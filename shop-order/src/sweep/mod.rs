@@ -54,7 +54,7 @@ impl Sweep for OrderSweep {
     }
 
     async fn run_once(&self, now: Millis) -> Result<usize, Failure> {
-        if !store::any_due(self.db.read(), now).await? {
+        if !store::DUE.any(self.db.read(), now).await? {
             return Ok(0);
         }
         let claimed =

@@ -26,7 +26,7 @@ use tonic::{Request, Response, Status};
 
 use super::outcome;
 use crate::{
-    channel::{Channels, Found, notice_of},
+    channel::Channels,
     payment::{Payment, Status as Paid, owed::Owed, refund::Started, settle::Verdict},
     settling::Settling,
     store,
@@ -134,10 +134,7 @@ impl State {
         let payment = payment.ok_or(ShopError::at(ShopCode::PaymentNotFound, "pay_id"))?;
         let channel = self.channels.get(&payment.channel)?;
         channel.hinted(pay_id).await?;
-        match channel.query(pay_id).await? {
-            Found::Paid(paid) => self.settling.settle(notice_of(channel.name(), pay_id, &paid)).await,
-            Found::NotPaid => Ok((Verdict::Ignored, payment)),
-        }
+        Ok(self.settling.ask(channel, pay_id).await?.unwrap_or((Verdict::Ignored, payment)))
     }
 }
 

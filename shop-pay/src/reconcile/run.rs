@@ -12,13 +12,13 @@ use super::{
     statement::{Day, Line},
 };
 use crate::{
-    channel::{Found, Return, notice_of},
+    channel::Return,
     payment::{
         refund::{Answer, State},
         settle::Verdict,
     },
     store,
-    sweep::Sweeper,
+    sweep::{Sweeper, ask_again},
     tx::AnswerRefund,
 };
 
@@ -59,11 +59,10 @@ impl Reconciler {
 
     /// Whatever the statement says, only the channel's own answer is settled.
     async fn ask_payment(&self, name: &str, pay_id: PayId) -> Result<Taken> {
-        let channel = self.0.channels.get(name)?;
-        let Found::Paid(paid) = channel.query(pay_id).await? else {
+        let asked = self.0.settling.ask(self.0.channels.get(name)?, pay_id).await?;
+        let Some((verdict, _)) = asked else {
             return Ok(Taken::Open("the channel does not call it paid".to_owned()));
         };
-        let (verdict, _) = self.0.settling.settle(notice_of(name, pay_id, &paid)).await?;
         Ok(match verdict {
             Verdict::Applied => Taken::Settled("settled: the channel calls it paid"),
             Verdict::AlreadyApplied | Verdict::RefundStarted => {
@@ -80,7 +79,10 @@ impl Reconciler {
             return Ok(Taken::Open("there is no such refund".to_owned()));
         };
         let amount = refund.amount;
-        let answer = self.0.channels.get(channel)?.refund(Return { refund_id, pay_id, amount }).await?;
+        let wanted = Return { refund_id, pay_id, amount };
+        let Some(answer) = ask_again(self.0.channels.get(channel)?, wanted).await? else {
+            return Ok(Taken::Open("the channel works on it".to_owned()));
+        };
         self.0.answer_refund.run(AnswerRefund { refund_id, pay_id, answer: answer.clone() }, None).await?;
         Ok(match (answer, refund.state) {
             (Answer::Done, State::Done) => {

@@ -52,8 +52,7 @@ pub(crate) async fn refund(db: &impl ConnectionTrait, refund_id: RefundId) -> Re
 
 /// Claims up to `limit` payments that owe something, in due order.
 pub(crate) async fn claim_due(db: &Db, limit: u32, now: Millis) -> Result<Vec<Payment>> {
-    // Claiming writes; an idle sweep must not, so it looks first.
-    if pay::Entity::find().filter(pay::Column::DueMs.lte(now.get())).one(db.read()).await?.is_none() {
+    if !DUE.any(db.read(), now).await? {
         return Ok(Vec::new());
     }
     db.write_tx(async |tx| {

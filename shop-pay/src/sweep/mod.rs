@@ -6,6 +6,8 @@
 mod judge;
 mod money;
 
+pub(crate) use money::ask_again;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;

@@ -97,7 +97,7 @@ impl Sweeper {
 }
 
 /// Asks where the refund stands, and for the refund again only if the channel has never heard of it (F56).
-async fn ask_again(channel: &dyn PaymentChannel, wanted: Return) -> Result<Option<Answer>> {
+pub(crate) async fn ask_again(channel: &dyn PaymentChannel, wanted: Return) -> Result<Option<Answer>> {
     match channel.query_refund(wanted).await? {
         FoundRefund::Answered(answer) => Ok(Some(answer)),
         FoundRefund::Working => Ok(None),

@@ -9,16 +9,18 @@ use shop_common::{
     error::{Result, ShopError},
 };
 use shop_proto::order::v1::{ConfirmItem, ConfirmOrderRequest, Order, OrderStatus};
+use shop_replay::signer::SandboxSigner;
 
 use self::buyers::Buyers;
 use super::{
     Outcome,
     args::{Args, Protocol, Scenario},
-    client::{Client, Grpc, Rest, Signer},
+    client::{Client, Grpc, Rest},
     load::Seen,
     rows,
     world::World,
 };
+use crate::replay::sandbox_signer;
 
 /// What each order takes from the balance, in fen.
 const BALANCE_USED: i64 = 100;
@@ -28,7 +30,8 @@ const CONFIRMED: &str = "confirmed";
 /// Everything a visit needs.
 pub(super) struct Scene {
     client: Client,
-    signer: Signer,
+    /// None where the sandbox has no key.
+    signer: Option<SandboxSigner>,
     buyers: Buyers,
     /// Of this run: its request ids are no other run's.
     run: u64,
@@ -43,7 +46,7 @@ impl Scene {
         };
         Ok(Self {
             client,
-            signer: Signer::new(world.sandbox.clone()),
+            signer: sandbox_signer(&world.sandbox).ok(),
             buyers: Buyers::new(rows::users()),
             run: rand::random(),
             seed: args.seed,

@@ -7,11 +7,12 @@ use shop_pay::SandboxConfig;
 use tempfile::TempDir;
 
 use super::Outcome;
-use crate::{assemble::open_all_to_look, audit::Schemas, config::Config, running::Shop};
-
-/// The databases an embedded shop has beside its other files, whatever the configuration says.
-const DATABASES: [&str; 5] =
-    ["goods.database.url", "coupon.database.url", "user.database.url", "order.database.url", "pay.database.url"];
+use crate::{
+    assemble::open_all_to_look,
+    audit::Schemas,
+    config::{Config, fresh},
+    running::Shop,
+};
 
 /// The shop under load.
 pub(super) struct World {
@@ -42,14 +43,7 @@ impl World {
     ) -> Outcome<Self> {
         let wanted = config_of(&[])?;
         let dir = if wanted.data_dir.is_dir() { tempfile::tempdir_in(&wanted.data_dir)? } else { tempfile::tempdir()? };
-        let mut flags = vec![
-            ("data_dir", dir.path().display().to_string()),
-            ("mq.name_server", String::new()),
-            ("grpc.listen", "127.0.0.1:0".to_owned()),
-            ("web.listen", "127.0.0.1:0".to_owned()),
-        ];
-        flags.extend(DATABASES.map(|key| (key, String::new())));
-        let config = config_of(&flags)?;
+        let config = config_of(&fresh(dir.path()))?;
         let shop = Shop::start(&config, Some(metrics)).await?;
         Ok(Self {
             schemas: shop.services.schemas.clone(),

@@ -7,7 +7,12 @@ use shop_common::money::Fen;
 use shop_replay::target::Target;
 use tempfile::TempDir;
 
-use crate::{audit::Schemas, config::Config, running::Shop, seed::seed};
+use crate::{
+    audit::Schemas,
+    config::{Config, fresh},
+    running::Shop,
+    seed::seed,
+};
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -22,25 +27,11 @@ pub(super) struct Embedded {
     _dir: TempDir,
 }
 
-/// What makes it a shop of its own, whatever else is configured: an order costs what its goods cost.
-fn own(data_dir: &str) -> Vec<(&'static str, String)> {
-    let mut flags = vec![
-        ("data_dir", data_dir.to_owned()),
-        ("grpc.listen", "127.0.0.1:0".to_owned()),
-        ("web.listen", "127.0.0.1:0".to_owned()),
-        ("mq.name_server", String::new()),
-        ("order.shipping_fee_fen", "0".to_owned()),
-    ];
-    let databases =
-        ["goods.database.url", "coupon.database.url", "user.database.url", "order.database.url", "pay.database.url"];
-    flags.extend(databases.map(|key| (key, String::new())));
-    flags
-}
-
 impl Embedded {
     pub(super) async fn start(file: Option<&Path>, flags: &[(&str, String)]) -> Outcome<Self> {
         let dir = tempfile::tempdir()?;
-        let own = own(&dir.path().display().to_string());
+        // An order costs what its goods cost.
+        let own = fresh(dir.path()).into_iter().chain([("order.shipping_fee_fen", "0".to_owned())]);
         let flags: Vec<(&str, String)> = flags.iter().cloned().chain(own).collect();
         let shop = Shop::start(&Config::read(file, &flags)?, None).await?;
         seed(&shop.services.schemas).await?;

@@ -17,6 +17,7 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 use shop_common::{config::Secret, db::DatabaseConfig, money::Fen, time::Clock};
+use shop_pay::SandboxConfig;
 use shop_replay::{
     effects::Effects,
     fault::Faults,
@@ -62,7 +63,7 @@ pub async fn replay(
     flags: &[(&str, String)],
 ) -> Outcome<Report> {
     let recorded = read_source(args).await?;
-    let signer = signer(config)?;
+    let signer: Arc<dyn Signer> = Arc::new(sandbox_signer(&config.pay.sandbox)?);
     let signers = Signers::new([Arc::clone(&signer)]);
     let log = args.log.as_deref().map(create_log).transpose()?;
     let place = Where::open(args, config, file, flags).await?;
@@ -105,10 +106,9 @@ async fn read_source(args: &ReplayArgs) -> Outcome<Option<Vec<Notification>>> {
 }
 
 /// The sandbox channel as the configuration has it.
-fn signer(config: &Config) -> Outcome<Arc<dyn Signer>> {
-    let sandbox = &config.pay.sandbox;
+pub(crate) fn sandbox_signer(sandbox: &SandboxConfig) -> Outcome<SandboxSigner> {
     let key = sandbox.keys.get(&sandbox.kid).ok_or("pay.sandbox.kid names no key of pay.sandbox.keys")?;
-    Ok(Arc::new(SandboxSigner::new(&sandbox.merchant_id, &sandbox.kid, key.clone())))
+    Ok(SandboxSigner::new(&sandbox.merchant_id, &sandbox.kid, key.clone()))
 }
 
 fn create_log(path: &Path) -> Outcome<Mutex<BufWriter<File>>> {

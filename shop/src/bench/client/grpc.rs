@@ -1,7 +1,6 @@
 //! The client over gRPC.
 
 use std::{
-    collections::HashMap,
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
@@ -19,12 +18,11 @@ use shop_proto::{
     pay::v1::{CallbackPaymentRequest, CreatePaymentRequest, pay_service_client::PayServiceClient},
     user::v1::{GetUserRequest, user_service_client::UserServiceClient},
 };
+use shop_replay::signer::Signed;
 use tonic::{
     Response, Status,
     transport::{Channel, Error},
 };
-
-use super::Notice;
 
 /// Connections; a single one would be served by one core.
 const CONNECTIONS: usize = 4;
@@ -75,10 +73,10 @@ impl Grpc {
         Ok(created.payment.ok_or(ShopCode::Internal)?.pay_id)
     }
 
-    pub(super) async fn notify(&self, notice: Notice) -> Result<()> {
+    pub(super) async fn notify(&self, notice: Signed) -> Result<()> {
         let request = CallbackPaymentRequest {
             channel: sandbox::NAME.to_owned(),
-            headers: HashMap::from([(notice.header.to_owned(), notice.signature)]),
+            headers: notice.headers.into_iter().collect(),
             body: notice.body,
         };
         answered(PayServiceClient::new(self.channel()?).callback_payment(call(request, PATIENCE)).await).map(drop)

@@ -1,23 +1,13 @@
 //! A client of the shop, over gRPC or REST; both speak in the messages of the gRPC contract.
 
 mod grpc;
-mod notice;
 mod rest;
 
 use shop_common::error::Result;
 use shop_proto::order::v1::{ConfirmOrderRequest, Order};
+use shop_replay::signer::Signed;
 
-pub(super) use self::{grpc::Grpc, notice::Signer, rest::Rest};
-
-/// A signed notification of the sandbox channel.
-pub(super) struct Notice {
-    /// The header that carries the signature.
-    pub(super) header: &'static str,
-    /// Its value.
-    pub(super) signature: String,
-    /// Exactly the bytes that were signed.
-    pub(super) body: Vec<u8>,
-}
+pub(super) use self::{grpc::Grpc, rest::Rest};
 
 /// A client of the shop.
 pub(super) enum Client {
@@ -61,7 +51,7 @@ impl Client {
     }
 
     /// Notifies the shop, as the channel would.
-    pub(super) async fn notify(&self, notice: Notice) -> Result<()> {
+    pub(super) async fn notify(&self, notice: Signed) -> Result<()> {
         match self {
             Self::Grpc(grpc) => grpc.notify(notice).await,
             Self::Rest(rest) => rest.notify(notice).await,

@@ -13,8 +13,7 @@ use shop_common::{
 };
 use shop_pay::channel::sandbox;
 use shop_proto::order::v1::{ConfirmItem, ConfirmOrderRequest, Order, OrderStatus, PayStatus};
-
-use super::Notice;
+use shop_replay::signer::Signed;
 
 /// How long a client waits for one answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -86,9 +85,10 @@ impl Rest {
         Ok(read::<PaymentBody>(post.header(USER, order.user_id).json(&body)).await?.pay_id.get())
     }
 
-    pub(super) async fn notify(&self, notice: Notice) -> Result<()> {
+    pub(super) async fn notify(&self, notice: Signed) -> Result<()> {
         let post = self.http.post(format!("{}/callbacks/{}", self.api, sandbox::NAME));
-        let answer = post.header(notice.header, notice.signature).body(notice.body).send().await.map_err(unknown)?;
+        let post = notice.headers.into_iter().fold(post, |post, (name, value)| post.header(name, value));
+        let answer = post.body(notice.body).send().await.map_err(unknown)?;
         let is_ok = answer.status() == StatusCode::OK;
         let ack = answer.text().await.map_err(unknown)?;
         if is_ok && ack == SUCCESS { Ok(()) } else { Err(ShopCode::Unknown.into()) }

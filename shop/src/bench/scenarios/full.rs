@@ -5,8 +5,14 @@ use std::time::Duration;
 use shop_common::{
     code::ShopCode,
     error::{Result, ShopError},
+    money::Fen,
+    time::Clock,
 };
 use shop_proto::order::v1::{ConfirmOrderRequest, Order, PayStatus};
+use shop_replay::{
+    notification::Key,
+    signer::{Signed, Signer, Trade},
+};
 use tokio::time::{Instant, sleep};
 
 use super::{Scene, Seen};
@@ -39,10 +45,17 @@ impl Scene {
         seen
     }
 
+    /// The channel's notification that `pay_id` was paid.
+    fn notice(&self, pay_id: i64, amount: Fen) -> Option<Signed> {
+        let (signer, now) = (self.signer.as_ref()?, Clock::system().now());
+        let body = signer.notification(&Trade { pay_id, amount, paid: now }).ok()?;
+        signer.sign(&body, Key::Ours, now).ok()
+    }
+
     async fn pay(&self, order: &Order, score_before: i64) -> Result<()> {
         let pay_id = self.client.create_payment(order).await?;
-        let notice = self.signer.paid(pay_id, order.amount_due_fen).ok_or(ShopError::from(ShopCode::ChannelUnknown))?;
-        self.client.notify(notice).await?;
+        let notice = self.notice(pay_id, Fen::new(order.amount_due_fen));
+        self.client.notify(notice.ok_or(ShopError::from(ShopCode::ChannelUnknown))?).await?;
         let score = score_before.saturating_add(order.amount_due_fen / FEN_OF_A_POINT);
         let end = Instant::now() + PATIENCE;
         let (mut is_paid, mut is_credited) = (false, false);
