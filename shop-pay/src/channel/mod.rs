@@ -1,6 +1,9 @@
 //! Payment channels: where the money really moves. One trait, one implementation per provider.
 
+mod said;
 pub mod sandbox;
+
+pub use said::{Genuine, Notification, RefundNotice, Said, TradeStatus};
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -17,37 +20,6 @@ use crate::{config::BadConfig, payment::refund, payment::settle::Notice};
 
 /// HTTP headers as the gateway hands them on: names in lower case.
 pub type Headers = HashMap<String, String>;
-
-/// Longest text of a channel that we keep.
-const TEXT_MAX: usize = 64;
-
-/// What a genuine notification says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notification {
-    /// The notification's own number: the same over resends.
-    pub notify_id: String,
-    /// Our payment.
-    pub pay_id: PayId,
-    /// The channel's own number of it.
-    pub channel_trade_no: String,
-    /// How much the buyer paid or is to pay.
-    pub amount: Fen,
-    /// Where the trade stands.
-    pub status: TradeStatus,
-    /// When the buyer paid, by the channel's clock.
-    pub paid: Option<Millis>,
-}
-
-/// Where a trade stands at a channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TradeStatus {
-    /// Paid.
-    Success,
-    /// Over without payment.
-    Closed,
-    /// Waiting for the buyer.
-    Wait,
-}
 
 /// A trade as we announce it to a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,12 +90,13 @@ pub trait PaymentChannel: Send + Sync + 'static {
     /// The headers its signature lies in, names in lower case; only these are recorded.
     fn signature_headers(&self) -> &'static [&'static str];
 
-    /// Reads a notification, if it is genuine and for us.
+    /// Reads a notification whose signature is right. One that is genuine but not for us (another merchant, another
+    /// currency) is no error: it says so in [`Genuine::refused`].
     ///
     /// # Errors
-    /// `SHOP_SIGN_INVALID`, `SHOP_NOTIFY_REPLAY` for one too old or from the future, `SHOP_NOTIFY_INVALID` for another
-    /// merchant's or one that cannot be read, `SHOP_AMOUNT_MISMATCH` for another currency.
-    fn verify(&self, headers: &Headers, body: &[u8], now: Millis) -> Result<Notification>;
+    /// `SHOP_SIGN_INVALID`, `SHOP_NOTIFY_REPLAY` for one too old or from the future, `SHOP_NOTIFY_INVALID` for one that
+    /// cannot be read, `SHOP_AMOUNT_MISMATCH` for an amount that is no whole number of fen.
+    fn verify(&self, headers: &Headers, body: &[u8], now: Millis) -> Result<Genuine>;
 
     /// Where the buyer pays.
     fn pay_url(&self, pay_id: PayId) -> String;
@@ -179,19 +152,6 @@ impl Channels {
             Some(first) if name.is_empty() => Ok(first.as_ref()),
             _ => self.get(name),
         }
-    }
-}
-
-impl Notification {
-    /// Refuses numbers of the channel that we could not keep or compare.
-    pub(crate) fn check(&self) -> Result<()> {
-        let visible = |byte: u8| byte.is_ascii_graphic();
-        for (text, field) in [(&self.notify_id, "notify_id"), (&self.channel_trade_no, "channel_trade_no")] {
-            if !matches!(text.len(), 1..=TEXT_MAX) || !text.bytes().all(visible) {
-                return Err(ShopError::at(ShopCode::NotifyInvalid, field));
-            }
-        }
-        Ok(())
     }
 }
 

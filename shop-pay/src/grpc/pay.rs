@@ -26,7 +26,7 @@ use tonic::{Request, Response, Status};
 use super::{outcome, refused::Refused};
 use crate::{
     begin::BeginPayment,
-    channel::{Channels, PaymentChannel, Trade},
+    channel::{Channels, Genuine, Notification, PaymentChannel, Said, Trade},
     payment::{NewPayment, Payment, settle::Notice},
     settling::Settling,
     store,
@@ -100,6 +100,7 @@ impl Pay {
         let now = self.clock.now();
         let said = channel
             .verify(&request.headers, &request.body, now)
+            .and_then(for_us)
             .inspect_err(|error| self.refused.note(channel.name(), request.body.len(), error, now))?;
         let headers = signed_headers(channel, &request);
         let (verdict, payment) = self.settling.settle(Notice::new(channel.name(), said, request.body, headers)).await?;
@@ -108,6 +109,15 @@ impl Pay {
             ack_body: channel.ack_success().to_vec(),
             payment: Some(payment.into()),
         })
+    }
+}
+
+/// What is settled; a genuine notification that is not for us is refused.
+fn for_us(genuine: Genuine) -> Result<Notification> {
+    match (genuine.refused, genuine.said) {
+        (Some(refusal), _) => Err(refusal),
+        (None, Said::Payment(said)) => Ok(said),
+        (None, Said::Refund(_)) => Err(ShopError::at(ShopCode::NotifyInvalid, "body")),
     }
 }
 

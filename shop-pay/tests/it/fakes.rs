@@ -16,7 +16,7 @@ use shop_common::{
     time::Millis,
 };
 use shop_pay::{
-    channel::{Closing, Found, FoundRefund, Headers, Notification, PaymentChannel, Return, Trade, sandbox::Sandbox},
+    channel::{Closing, Found, FoundRefund, Genuine, Headers, PaymentChannel, Return, Trade, sandbox::Sandbox},
     payment::refund::Answer,
 };
 use shop_proto::{
@@ -215,7 +215,7 @@ impl PaymentChannel for Flaky {
         self.inner.signature_headers()
     }
 
-    fn verify(&self, headers: &Headers, body: &[u8], now: Millis) -> Result<Notification> {
+    fn verify(&self, headers: &Headers, body: &[u8], now: Millis) -> Result<Genuine> {
         self.inner.verify(headers, body, now)
     }
 

@@ -10,7 +10,7 @@ use shop_common::{
     time::Millis,
 };
 
-use crate::channel::{Notification, TradeStatus};
+use crate::channel::{Genuine, Notification, TradeStatus};
 
 /// The only currency.
 pub(super) const CURRENCY: &str = "CNY";
@@ -44,53 +44,67 @@ impl Body {
     pub(super) fn to_bytes(&self) -> Result<Vec<u8>> {
         serde_json::to_vec(self).map_err(|_| ShopCode::Internal.into())
     }
+
+    /// Why it is not for us.
+    fn refused(&self, merchant_id: &str) -> Option<ShopError> {
+        if self.merchant_id != merchant_id {
+            return Some(ShopError::at(ShopCode::NotifyInvalid, "merchant_id"));
+        }
+        (self.currency != CURRENCY).then(|| ShopError::at(ShopCode::AmountMismatch, "currency"))
+    }
 }
 
-/// Reads a body whose signature was right.
+/// Reads a body whose signature was right; another merchant's or another currency's is marked as refused.
 ///
 /// # Errors
-/// `SHOP_NOTIFY_INVALID` when it is not of this shape or for another merchant, `SHOP_AMOUNT_MISMATCH` for another
-/// currency or an amount that is no whole number of fen.
-pub(super) fn read(body: &[u8], merchant_id: &str) -> Result<Notification> {
+/// `SHOP_NOTIFY_INVALID` when it is not of this shape, `SHOP_AMOUNT_MISMATCH` for an amount that is no whole number of
+/// fen.
+pub(super) fn read(body: &[u8], merchant_id: &str) -> Result<Genuine> {
     let body: Body = serde_json::from_slice(body).map_err(|_| ShopError::at(ShopCode::NotifyInvalid, "body"))?;
-    if body.merchant_id != merchant_id {
-        return Err(ShopError::at(ShopCode::NotifyInvalid, "merchant_id"));
-    }
-    if body.currency != CURRENCY {
-        return Err(ShopError::at(ShopCode::AmountMismatch, "currency"));
-    }
+    let refused = body.refused(merchant_id);
     let amount = body.amount_fen.as_i64().ok_or(ShopError::at(ShopCode::AmountMismatch, "amount_fen"))?;
     let status = match body.status {
         Status::Success => TradeStatus::Success,
         Status::Closed => TradeStatus::Closed,
         Status::Wait => TradeStatus::Wait,
     };
-    Ok(Notification {
+    let said = Notification {
         notify_id: body.notify_id,
         pay_id: body.pay_id,
         channel_trade_no: body.channel_trade_no,
         amount: Fen::new(amount),
         status,
         paid: body.paid_at_ms.map(Millis::new),
-    })
+    };
+    Ok(Genuine { refused, ..said.into() })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::channel::Said;
 
     const GOOD: &str = r#"{"notify_id":"n1","pay_id":"352542415984402432","channel_trade_no":"SB1","merchant_id":"m",
         "amount_fen":88000,"currency":"CNY","status":"SUCCESS","paid_at_ms":5}"#;
 
-    fn code(from: &str, to: &str) -> Option<(ShopCode, String)> {
+    fn changed(from: &str, to: &str) -> Result<Genuine> {
         assert!(GOOD.contains(from), "{from}");
-        let refused = read(GOOD.replace(from, to).as_bytes(), "m").err();
-        refused.map(|error| (error.code, error.field.unwrap_or_default().into_owned()))
+        read(GOOD.replace(from, to).as_bytes(), "m")
+    }
+
+    fn place(error: ShopError) -> (ShopCode, String) {
+        (error.code, error.field.unwrap_or_default().into_owned())
+    }
+
+    fn code(from: &str, to: &str) -> Option<(ShopCode, String)> {
+        changed(from, to).err().map(place)
     }
 
     #[test]
     fn the_contract_s_body_is_read() {
-        let said = read(GOOD.as_bytes(), "m").unwrap();
+        let genuine = read(GOOD.as_bytes(), "m").unwrap();
+        assert_eq!(genuine.refused, None);
+        let Said::Payment(said) = genuine.said else { panic!("the sandbox notifies of payments alone") };
         assert_eq!((said.pay_id.get(), said.amount.get()), (352_542_415_984_402_432, 88_000));
         assert_eq!((said.status, said.paid), (TradeStatus::Success, Some(Millis::new(5))));
         assert_eq!(code(r#""352542415984402432""#, "352542415984402432"), None, "an integer within i64 is an id too");
@@ -98,10 +112,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_for_somebody_else_is_read_and_says_so() {
+        for (from, to, code, field) in [
+            (r#""m""#, r#""M""#, ShopCode::NotifyInvalid, "merchant_id"),
+            ("CNY", "USD", ShopCode::AmountMismatch, "currency"),
+        ] {
+            let genuine = changed(from, to).unwrap();
+            assert_eq!(genuine.said, read(GOOD.as_bytes(), "m").unwrap().said);
+            assert_eq!(genuine.refused.map(place), Some((code, field.to_owned())));
+        }
+    }
+
+    #[test]
     fn anything_else_is_refused_at_its_field() {
         let at = |code, field: &str| Some((code, field.to_owned()));
-        assert_eq!(code(r#""m""#, r#""M""#), at(ShopCode::NotifyInvalid, "merchant_id"));
-        assert_eq!(code("CNY", "USD"), at(ShopCode::AmountMismatch, "currency"));
         for amount in [r#""88000""#, r#""880.00 ""#, "88000.0", "8.8e4", "9223372036854775808", "null"] {
             assert_eq!(code("88000", amount), at(ShopCode::AmountMismatch, "amount_fen"), "{amount}");
         }

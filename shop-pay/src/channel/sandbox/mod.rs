@@ -30,7 +30,7 @@ pub use self::{
     resend::{Deliver, GAPS, Resend, deliver_over},
     signature::HEADER,
 };
-use super::{Closing, Found, FoundRefund, Headers, Notification, PaymentChannel, Return, Trade};
+use super::{Closing, Found, FoundRefund, Genuine, Headers, PaymentChannel, Return, Trade};
 use crate::{
     config::{BadConfig, SandboxConfig},
     payment::refund::Answer,
@@ -129,7 +129,7 @@ impl PaymentChannel for Sandbox {
         &[HEADER]
     }
 
-    fn verify(&self, headers: &Headers, body: &[u8], now: Millis) -> Result<Notification> {
+    fn verify(&self, headers: &Headers, body: &[u8], now: Millis) -> Result<Genuine> {
         self.keys.verify(headers.get(HEADER).map(String::as_str), body, now)?;
         body::read(body, &self.merchant_id)
     }
