@@ -24,6 +24,8 @@ pub struct Config {
     pub relay: RelayConfig,
     /// The channel that stands in for Alipay and WeChat Pay.
     pub sandbox: SandboxConfig,
+    /// Alipay.
+    pub alipay: AlipayConfig,
 }
 
 /// Section `pay.sandbox`.
@@ -44,6 +46,36 @@ pub struct SandboxConfig {
     pub pay_url_prefix: String,
 }
 
+/// Section `pay.alipay`. A key is PEM text, or stands in the file that is named; RSA of at least 2048 bits.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AlipayConfig {
+    /// Whether the channel exists.
+    pub enabled: bool,
+    /// Alipay's gateway; https, except on loopback.
+    pub gateway: String,
+    /// The number of our application there; a notification for another one is refused.
+    pub app_id: String,
+    /// Our number as a seller; a notification for another one is refused.
+    pub seller_id: String,
+    /// Where Alipay sends its notifications: the gateway's `/api/v1/callbacks/alipay` as it is reached from outside.
+    pub notify_url: String,
+    /// What the buyer reads above the amount.
+    pub subject: String,
+    /// Our private key, which signs what we ask.
+    pub private_key: Secret,
+    /// The file it stands in.
+    pub private_key_file: String,
+    /// Alipay's public key, which its answers and notifications are verified with.
+    pub public_key: String,
+    /// The file it stands in.
+    pub public_key_file: String,
+    /// The public key that Alipay changes to; both are believed until this one is the only one.
+    pub next_public_key: String,
+    /// The file it stands in.
+    pub next_public_key_file: String,
+}
+
 /// A configuration that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadConfig {
@@ -62,6 +94,16 @@ pub enum BadConfig {
     /// The column holds 255 characters.
     #[error("pay.sandbox.pay_url_prefix must have at most 200 characters")]
     PayUrlPrefix,
+    /// A key of the configuration of a real channel.
+    #[error("pay.{channel}.{key}: {why}")]
+    Channel {
+        /// The channel's name.
+        channel: &'static str,
+        /// Which key.
+        key: &'static str,
+        /// What is wrong with it; holds nothing secret.
+        why: String,
+    },
     /// Two channels of one name.
     #[error("the payment channel {0:?} is there twice")]
     ChannelTwice(String),

@@ -15,7 +15,7 @@ mod store;
 mod sweep;
 pub mod tx;
 
-pub use config::{BadConfig, Config, DEMO_KEY, DEMO_KID, SandboxConfig};
+pub use config::{AlipayConfig, BadConfig, Config, DEMO_KEY, DEMO_KID, SandboxConfig};
 
 use std::sync::Arc;
 
@@ -53,8 +53,8 @@ use crate::{
     settling::Settling,
     sweep::Sweeper,
     tx::{
-        ClosePayments, RefundOrder, answer_refund, clear_owed, close_payments, create_payment, refund_order,
-        settle_payment, start_refund,
+        ClosePayments, RefundOrder, answer_refund, clear_owed, close_payments, create_payment, keep_pay_url,
+        refund_order, settle_payment, start_refund,
     },
 };
 
@@ -128,6 +128,7 @@ impl Pay {
             channels: channels.clone(),
             begin: begin_payments(orders.clone(), limits),
             create: transactions!(deps, limits, create_payment),
+            keep_pay_url: transactions!(deps, limits, keep_pay_url),
             settling: settling.clone(),
             refused: Arc::new(Refused::default()),
         };

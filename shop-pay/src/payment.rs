@@ -6,7 +6,10 @@ pub mod owed;
 pub mod refund;
 pub mod settle;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use shop_common::{
     code::ShopCode,
@@ -52,7 +55,7 @@ pub struct Payment {
     pub amount: Fen,
     /// Where it stands.
     pub status: Status,
-    /// Where the buyer pays.
+    /// Where the buyer pays; empty until the channel has said it.
     pub pay_url: String,
     /// The channel's own number, once known.
     pub channel_trade_no: Option<String>,
@@ -92,7 +95,7 @@ pub struct NewPayment {
     pub channel: String,
     /// How much, as the order service confirmed.
     pub amount: Fen,
-    /// Where the buyer pays.
+    /// Where the buyer pays; empty where only the channel can say it.
     pub pay_url: String,
 }
 
@@ -124,6 +127,7 @@ pub struct Payments {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Changed {
     pub(crate) created: Vec<PayId>,
+    pub(crate) pay_urls: BTreeSet<PayId>,
     pub(crate) closed: Vec<PayId>,
     pub(crate) settled: Vec<PayId>,
     pub(crate) refunds_started: Vec<RefundId>,
@@ -156,6 +160,16 @@ impl Payments {
         self.rows.insert(payment.pay_id, payment.clone());
         self.changed.created.push(payment.pay_id);
         Ok(payment)
+    }
+
+    /// Keeps where the buyer pays, the last word counting; none once the payment is closed or paid.
+    pub fn keep_pay_url(&mut self, pay_id: PayId, pay_url: &str) -> Option<Payment> {
+        let payment = self.rows.get_mut(&pay_id).filter(|payment| payment.is_open())?;
+        if payment.pay_url != pay_url {
+            pay_url.clone_into(&mut payment.pay_url);
+            self.changed.pay_urls.insert(pay_id);
+        }
+        Some(payment.clone())
     }
 
     /// Closes every open payment of the order and keeps new ones out; what is paid stays paid.

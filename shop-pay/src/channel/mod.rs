@@ -1,11 +1,13 @@
 //! Payment channels: where the money really moves. One trait, one implementation per provider.
 
+mod http;
+mod keys;
 mod said;
 pub mod sandbox;
 
 pub use said::{Genuine, Notification, RefundNotice, Said, TradeStatus};
 
-use std::{collections::HashMap, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
 use shop_common::{
@@ -28,6 +30,15 @@ pub struct Trade {
     pub pay_id: PayId,
     /// How much the buyer is to pay.
     pub amount: Fen,
+}
+
+/// What a channel answers when a trade is announced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Registered {
+    /// The buyer pays there.
+    At(String),
+    /// It has been paid or closed before: nobody is to be sent there.
+    Over,
 }
 
 /// A payment that a channel says was paid, asked by us.
@@ -98,11 +109,18 @@ pub trait PaymentChannel: Send + Sync + 'static {
     /// cannot be read, `SHOP_AMOUNT_MISMATCH` for an amount that is no whole number of fen.
     fn verify(&self, headers: &Headers, body: &[u8], now: Millis) -> Result<Genuine>;
 
-    /// Where the buyer pays.
-    fn pay_url(&self, pay_id: PayId) -> String;
+    /// What of a genuine notification is the same each time it is sent: a repeat under its id is held against that.
+    fn lasting<'a>(&self, _headers: &Headers, body: &'a [u8]) -> Cow<'a, [u8]> {
+        Cow::Borrowed(body)
+    }
 
-    /// Announces a trade; a repeat changes nothing.
-    async fn register(&self, trade: Trade) -> Result<()>;
+    /// Where the buyer pays, if that is known before the trade is announced; what is announced then only says it again.
+    fn known_pay_url(&self, _pay_id: PayId) -> Option<String> {
+        None
+    }
+
+    /// Announces a trade and answers with where its buyer pays; a repeat changes nothing.
+    async fn register(&self, trade: Trade) -> Result<Registered>;
 
     /// Somebody unknown says that the payment was paid. A real channel does nothing: it is asked next.
     async fn hinted(&self, _pay_id: PayId) -> Result<()> {

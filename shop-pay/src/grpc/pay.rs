@@ -26,12 +26,15 @@ use tonic::{Request, Response, Status};
 use super::{outcome, refused::Refused};
 use crate::{
     begin::BeginPayment,
-    channel::{Channels, Genuine, Notification, PaymentChannel, Said, Trade},
+    channel::{Channels, Genuine, Notification, PaymentChannel, Registered, Said, Trade},
     payment::{NewPayment, Payment, settle::Notice},
     settling::Settling,
     store,
-    tx::CreatePayment,
+    tx::{CreatePayment, KeepPayUrl},
 };
+
+/// Longest address of a buyer's page; the column holds as many characters.
+const PAY_URL_MAX: usize = 255;
 
 /// Payments, for clients and channels.
 #[derive(Clone)]
@@ -42,6 +45,7 @@ pub(crate) struct Pay {
     pub(crate) channels: Channels,
     pub(crate) begin: Batcher<BeginPayment, DoOutcome>,
     pub(crate) create: Batcher<CreatePayment, Result<Payment>>,
+    pub(crate) keep_pay_url: Batcher<KeepPayUrl, Option<Payment>>,
     pub(crate) settling: Settling,
     pub(crate) refused: Arc<Refused>,
 }
@@ -87,11 +91,37 @@ impl Pay {
         let command = BeginPayment { order_id, user_id, amount, deadline, trace: TraceParent::current() };
         allowed(self.begin.run(command, Some(deadline)).await?)?;
         let pay_id = PayId::new(self.ids.next().await?);
-        let pay_url = channel.pay_url(pay_id);
+        let pay_url = channel.known_pay_url(pay_id).unwrap_or_default();
         let new = NewPayment { pay_id, order_id, user_id, channel: channel.name().to_owned(), amount, pay_url };
         let payment = self.create.run(CreatePayment(new), Some(deadline)).await??;
-        channel.register(Trade { pay_id: payment.pay_id, amount: payment.amount }).await?;
-        Ok(payment)
+        self.announce(channel, payment, deadline).await
+    }
+
+    /// Tells the channel, and keeps where the buyer pays before anybody is sent there. Whoever died in between is healed
+    /// by the next call: the payment is found open, announced again under its number, and kept.
+    async fn announce(&self, channel: &dyn PaymentChannel, payment: Payment, deadline: Instant) -> Result<Payment> {
+        let Payment { pay_id, amount, .. } = payment;
+        let pay_url = match channel.register(Trade { pay_id, amount }).await? {
+            Registered::At(pay_url) => pay_url,
+            Registered::Over => return self.over(channel, payment).await,
+        };
+        if pay_url == payment.pay_url {
+            return Ok(payment);
+        }
+        if !matches!(pay_url.len(), 1..=PAY_URL_MAX) {
+            tracing::error!(pay.id = %pay_id, bytes = pay_url.len(), "the channel's pay URL cannot be kept");
+            return Err(ShopCode::Internal.into());
+        }
+        let kept = self.keep_pay_url.run(KeepPayUrl { pay_id, pay_url }, Some(deadline)).await?;
+        kept.ok_or(ShopError::at(ShopCode::OrderNotPayable, "order_id"))
+    }
+
+    /// The trade ended before its buyer could be told where to pay: the channel's word about the money is settled.
+    async fn over(&self, channel: &dyn PaymentChannel, payment: Payment) -> Result<Payment> {
+        match self.settling.ask(channel, payment.pay_id).await? {
+            Some((_, settled)) => Ok(settled),
+            None => Err(ShopError::at(ShopCode::OrderNotPayable, "order_id")),
+        }
     }
 
     /// Answers after the effect is durable; every error means that the channel must send again.
@@ -103,7 +133,9 @@ impl Pay {
             .and_then(for_us)
             .inspect_err(|error| self.refused.note(channel.name(), request.body.len(), error, now))?;
         let headers = signed_headers(channel, &request);
-        let (verdict, payment) = self.settling.settle(Notice::new(channel.name(), said, request.body, headers)).await?;
+        let lasting = channel.lasting(&request.headers, &request.body).into_owned();
+        let notice = Notice::new(channel.name(), said, request.body, headers).held_against(&lasting);
+        let (verdict, payment) = self.settling.settle(notice).await?;
         Ok(CallbackPaymentResponse {
             outcome: outcome(verdict).into(),
             ack_body: channel.ack_success().to_vec(),

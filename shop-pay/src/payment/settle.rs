@@ -18,7 +18,7 @@ pub struct Notice {
     pub said: Notification,
     /// The body, byte for byte.
     pub body: Vec<u8>,
-    /// SHA-256 of the body, hex.
+    /// SHA-256 of the body, or of what of it is the same each time it is sent; hex.
     pub body_hash: String,
     /// The headers that were verified, as a JSON object.
     pub headers: String,
@@ -65,6 +65,15 @@ impl Notice {
     pub fn new(channel: &str, said: Notification, body: Vec<u8>, headers: String) -> Self {
         let body_hash = hex::encode(Sha256::digest(&body));
         Self { channel: channel.to_owned(), said, body, body_hash, headers }
+    }
+
+    /// Repeats are held against `lasting` where the body changes from one sending to the next.
+    #[must_use]
+    pub fn held_against(mut self, lasting: &[u8]) -> Self {
+        if lasting != self.body {
+            self.body_hash = hex::encode(Sha256::digest(lasting));
+        }
+        self
     }
 
     pub(crate) fn key(&self) -> RecordKey {

@@ -25,6 +25,13 @@ const SHUT: Update = Update {
     guard: "t.order_id = v.k AND t.state = 1",
 };
 
+const PAY_URL: Update = Update {
+    table: "trade_pay",
+    values: &["k", "address"],
+    set: "pay_url = v.address",
+    guard: "t.pay_id = v.k AND t.open_key IS NOT NULL",
+};
+
 const CLOSE: Update = Update {
     table: "trade_pay",
     values: &["k", "moment"],
@@ -107,6 +114,9 @@ async fn save_payments(tx: &Tx, view: &Payments, now: Millis) -> Result<()> {
     let changed = &view.changed;
     let rows = |pay_ids: &[_]| pay_ids.iter().filter_map(|pay_id| view.rows.get(pay_id)).collect::<Vec<&Payment>>();
     sql::insert_many(tx, rows(&changed.created).into_iter().map(new_row).collect()).await?;
+    let urls = changed.pay_urls.iter().filter_map(|pay_id| view.rows.get(pay_id));
+    let urls: Vec<_> = urls.map(|payment| vec![key(payment), payment.pay_url.as_str().into()]).collect();
+    PAY_URL.run(tx, &urls).await?;
     let closed = rows(&changed.closed);
     let closed: Vec<_> = closed.iter().map(|payment| vec![key(payment), millis(payment.closed)]).collect();
     CLOSE.run(tx, &closed).await?;

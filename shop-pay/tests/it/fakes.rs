@@ -16,7 +16,9 @@ use shop_common::{
     time::Millis,
 };
 use shop_pay::{
-    channel::{Closing, Found, FoundRefund, Genuine, Headers, PaymentChannel, Return, Trade, sandbox::Sandbox},
+    channel::{
+        Closing, Found, FoundRefund, Genuine, Headers, PaymentChannel, Registered, Return, Trade, sandbox::Sandbox,
+    },
     payment::refund::Answer,
 };
 use shop_proto::{
@@ -219,11 +221,8 @@ impl PaymentChannel for Flaky {
         self.inner.verify(headers, body, now)
     }
 
-    fn pay_url(&self, pay_id: PayId) -> String {
-        self.inner.pay_url(pay_id)
-    }
-
-    async fn register(&self, trade: Trade) -> Result<()> {
+    /// As with a real channel, only the announcement tells.
+    async fn register(&self, trade: Trade) -> Result<Registered> {
         self.answer(self.inner.register(trade).await?)
     }
 

@@ -25,7 +25,7 @@ use shop_common::{
     time::{Clock, Millis},
 };
 use shop_pay::{
-    BadConfig, Config, Pay, SCHEMA, SandboxConfig,
+    AlipayConfig, BadConfig, Config, Pay, SCHEMA, SandboxConfig,
     channel::{PaymentChannel, sandbox::Sandbox},
 };
 use shop_proto::{
@@ -88,7 +88,8 @@ fn config(test: &TestDb, change: impl Fn(&mut SandboxConfig)) -> Config {
     change(&mut sandbox);
     let database = DatabaseConfig { url: test.config.url.clone(), max_connections: 8 };
     let internal_listen = ([127, 0, 0, 1], 0).into();
-    Config { database, internal_listen, batch: Limits::default(), relay: RelayConfig::default(), sandbox }
+    let (batch, relay) = (Limits::default(), RelayConfig::default());
+    Config { database, internal_listen, batch, relay, sandbox, alipay: AlipayConfig::default() }
 }
 
 impl World {

@@ -30,7 +30,7 @@ pub use self::{
     resend::{Deliver, GAPS, Resend, deliver_over},
     signature::HEADER,
 };
-use super::{Closing, Found, FoundRefund, Genuine, Headers, PaymentChannel, Return, Trade};
+use super::{Closing, Found, FoundRefund, Genuine, Headers, PaymentChannel, Registered, Return, Trade};
 use crate::{
     config::{BadConfig, SandboxConfig},
     payment::refund::Answer,
@@ -134,17 +134,17 @@ impl PaymentChannel for Sandbox {
         body::read(body, &self.merchant_id)
     }
 
-    fn pay_url(&self, pay_id: PayId) -> String {
-        format!("{}{pay_id}", self.pay_url_prefix)
+    fn known_pay_url(&self, pay_id: PayId) -> Option<String> {
+        Some(format!("{}{pay_id}", self.pay_url_prefix))
     }
 
-    async fn register(&self, trade: Trade) -> Result<()> {
+    async fn register(&self, trade: Trade) -> Result<Registered> {
         match self.act(Act::Register(trade)).await? {
             Acted::Refused(why) => {
                 tracing::error!(pay.id = %trade.pay_id, why, "sandbox refused a trade");
                 Err(ShopCode::Internal.into())
             }
-            _ => Ok(()),
+            _ => Ok(Registered::At(format!("{}{}", self.pay_url_prefix, trade.pay_id))),
         }
     }
 
