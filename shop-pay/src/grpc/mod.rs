@@ -2,6 +2,7 @@
 
 pub(crate) mod pay;
 pub(crate) mod refused;
+mod sandbox;
 pub(crate) mod state;
 
 use shop_common::time::Millis;
