@@ -12,9 +12,6 @@ use crate::{
     error::ShopError,
 };
 
-/// Statements of one lookup that run at once.
-const IN_FLIGHT: usize = 2;
-
 /// Finds rows by key, outside of transactions; clones share one queue.
 #[derive(Debug)]
 pub struct Lookup<K, V>(Batcher<Key<K>, Option<V>>);
@@ -44,8 +41,7 @@ where
             + Sync
             + 'static,
     {
-        let limits = Limits { in_flight: IN_FLIGHT, ..Limits::default() };
-        Self(Batcher::new(limits, move |keys: Arc<[Key<K>]>| {
+        Self(Batcher::new(Limits::default(), move |keys: Arc<[Key<K>]>| {
             let (db, read) = (db.clone(), read.clone());
             async move {
                 let wanted = keys.iter().map(|key| key.0.clone()).collect();

@@ -1,7 +1,8 @@
 //! Statements over many rows whose text takes few distinct lengths, so that prepared statements are reused.
 //!
 //! sqlx keeps 500 prepared statements; every distinct list length is one more, and each eviction costs MySQL a delayed
-//! ACK (44 ms measured). So lists are padded or split to powers of two.
+//! ACK (44 ms measured). So lists are padded to powers of two, and rows are written in runs of at most [`EXACT`] or of a
+//! power of two: a thread of SQLite is woken for every statement, so few long ones are better than many short ones.
 
 use sea_orm::{ConnectionTrait, DatabaseBackend, EntityTrait, Insert, Statement, Value};
 
@@ -9,6 +10,8 @@ use crate::db::{Failure, Result, Tx};
 
 /// Most rows one statement writes: SQLite takes 32,766 variables.
 const ROWS: usize = 256;
+/// Up to this many rows are one statement, whatever their number.
+const EXACT: usize = 64;
 
 /// As much of a text as a column of so many characters holds.
 pub fn cut(text: &str, chars: usize) -> String {
@@ -26,11 +29,12 @@ pub fn padded<T: Clone + Ord>(values: impl IntoIterator<Item = T>) -> Vec<T> {
     list
 }
 
-/// Splits `rows` into runs whose lengths are powers of two, at most [`ROWS`].
+/// Splits `rows` into runs whose lengths are powers of two, at most [`ROWS`], and a rest of at most [`EXACT`].
 fn runs<T>(rows: &[T]) -> impl Iterator<Item = &[T]> {
     let mut rest = rows;
     std::iter::from_fn(move || {
-        let length = (1..=rest.len().min(ROWS)).rev().find(|length| length.is_power_of_two())?;
+        let is_one = |length: &usize| *length <= EXACT || length.is_power_of_two();
+        let length = (1..=rest.len().min(ROWS)).rev().find(is_one)?;
         let (run, tail) = rest.split_at_checked(length)?;
         rest = tail;
         Some(run)
@@ -126,7 +130,7 @@ mod tests {
         assert_eq!(padded(Vec::<i64>::new()), Vec::<i64>::new());
         let lengths = |n: usize| runs(&vec![0; n]).map(<[i32]>::len).collect::<Vec<_>>();
         assert_eq!(lengths(0), Vec::<usize>::new());
-        assert_eq!(lengths(7), [4, 2, 1]);
-        assert_eq!(lengths(600), [256, 256, 64, 16, 8]);
+        assert_eq!(lengths(7), [7]);
+        assert_eq!(lengths(600), [256, 256, 64, 24]);
     }
 }

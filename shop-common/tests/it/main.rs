@@ -7,6 +7,7 @@
     reason = "a test ends where something is wrong"
 )]
 
+mod accept;
 mod batch;
 mod batch_db;
 mod consume;

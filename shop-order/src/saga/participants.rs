@@ -195,7 +195,8 @@ where
     C: Clone + Send + Sync + 'static,
     Fut: Future<Output = Result<Vec<DoOutcome>, Status>> + Send + 'static,
 {
-    let limits = Limits { in_flight: 8, ..Limits::default() };
+    // One that is answered and one that travels: more of them carry less each.
+    let limits = Limits { in_flight: 2, ..Limits::default() };
     let batcher = Batcher::new(limits, move |calls: Arc<[Call<C>]>| {
         let answer = rpc(calls.iter().map(|call| call.0.clone()).collect());
         async move { answer.await.map_err(Failure::from) }
