@@ -57,7 +57,8 @@ async fn whatever_fails_at_once_nothing_is_lost_or_done_twice() {
 /// An odd seed runs on MariaDB, where there is one.
 async fn round(seed: u64) {
     // Kept when something is wrong, with the schedule, the clients' log and those of the processes.
-    let dir = tempfile::tempdir().unwrap().keep();
+    let place = env::var_os("SHOP_CHAOS_DIR").map_or_else(env::temp_dir, PathBuf::from);
+    let dir = tempfile::tempdir_in(place).unwrap().keep();
     let mariadb = if seed % 2 == 1 { Databases::mariadb(&dir).await } else { None };
     println!("SHOP_CHAOS_SEED={seed} on {} in {}", if mariadb.is_some() { "MariaDB" } else { "SQLite" }, dir.display());
     let databases = mariadb.unwrap_or_else(|| Databases::sqlite(&dir));

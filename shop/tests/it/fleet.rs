@@ -102,7 +102,7 @@ impl Databases {
     pub(crate) async fn assert_clean(&self) {
         let keys: Vec<String> = self.keys().into_iter().map(|(key, value)| format!("{key}={value}")).collect();
         let keys = keys.iter().flat_map(|key| ["--set", key]);
-        let audit = run(&self.dir, &keys.chain(["audit", "--wait", "60"]).collect::<Vec<&str>>()).await;
+        let audit = run(&self.dir, &keys.chain(["audit", "--wait", "180"]).collect::<Vec<&str>>()).await;
         assert_eq!(audit.status.code(), Some(0), "{}{}", stdout(&audit), stderr(&audit));
     }
 

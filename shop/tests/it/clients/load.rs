@@ -48,8 +48,8 @@ pub(crate) struct Entrance {
 
 /// Longest wait for one answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Longest wait for a definite answer, once the shop stays up.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Longest wait for a definite answer, once the shop stays up; some seconds are enough on a machine that has time.
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Clients at work.
 pub(crate) struct Load {
