@@ -22,7 +22,7 @@ const TOO_SHORT: &str = "an RSA key has at least 2048 bits";
 pub(crate) struct SigningKey(KeyPair);
 
 /// A provider's public key.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct VerifyingKey(UnparsedPublicKey<PublicKey>);
 
 /// The text of a key: `text` itself, or what stands in `file`; none where neither is said.
