@@ -47,6 +47,7 @@ use crate::{
     begin::begin_payments,
     channel::{
         Channels, PaymentChannel,
+        alipay::Alipay,
         sandbox::{Resend, Sandbox, deliver_over},
     },
     consume::on_order_cancelled::on_order_cancelled,
@@ -118,8 +119,12 @@ impl Pay {
             .enabled
             .then(|| Sandbox::new(&config.sandbox, db.clone(), clock.clone(), limits, Arc::clone(&wake)));
         let sandbox = sandbox.transpose()?;
-        let own = sandbox.iter().map(|sandbox| -> Arc<dyn PaymentChannel> { Arc::new(sandbox.clone()) });
-        let channels = Channels::new(own.chain(more).collect())?;
+        let mut own: Vec<Arc<dyn PaymentChannel>> = Vec::new();
+        own.extend(sandbox.iter().map(|sandbox| -> Arc<dyn PaymentChannel> { Arc::new(sandbox.clone()) }));
+        if config.alipay.enabled {
+            own.push(Arc::new(Alipay::new(&config.alipay, clock.clone())?));
+        }
+        let channels = Channels::new(own.into_iter().chain(more).collect())?;
         let settling = Settling {
             batcher: transactions!(deps, limits, settle_payment),
             relay: Relay::new(db.clone(), Arc::clone(&deps.bus), config.relay),

@@ -292,6 +292,12 @@ impl Books {
         }
     }
 
+    /// What would be sent at `now`.
+    pub fn due(&self, now: Millis) -> Vec<Due> {
+        let due = self.notices.iter().filter(|notice| notice.due.is_some_and(|due| due <= now));
+        due.map(|notice| notice.told.clone()).collect()
+    }
+
     fn tell(&mut self, trade: &Trade, refund: Option<Refund>, now: Millis) {
         let id = format!("{}{:08}", now.get(), self.notices.len());
         let told = Due { id, trade: trade.clone(), refund, attempts: 0 };

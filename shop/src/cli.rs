@@ -27,6 +27,7 @@ use crate::{
     role::{Role, Web},
     running::Shop,
     seed::seed,
+    sim,
 };
 
 type Outcome = Result<ExitCode, Box<dyn Error + Send + Sync>>;
@@ -106,6 +107,9 @@ enum Command {
     /// Payment notifications, recorded or generated, with faults; exit 0 only if every expectation held, 1 if one did
     /// not, 2 if they could not be sent.
     Replay(Box<ReplayArgs>),
+    /// A payment provider to test against, with faults; its books end with it.
+    #[command(subcommand)]
+    Sim(Box<sim::Wanted>),
     /// Prints the configuration in force, secrets as ***.
     Config,
 }
@@ -151,6 +155,12 @@ async fn command(cli: Cli) -> Outcome {
         Command::Reconcile(wanted) => return show_reconcile(&config, &wanted).await,
         Command::Dlq(told) => return dlq::run(&config, told).await,
         Command::Audit { json, wait, confirm } => return show_audit(&config, json, wait, confirm).await,
+        Command::Sim(wanted) => {
+            telemetry::init(&config.log.filter);
+            let mut stop = Stop::listen()?;
+            let asked = async { drop(stop.asked().await) };
+            sim::run(&wanted, &config.data_dir, asked).await?;
+        }
         Command::Replay(args) => return Box::pin(show_replay(&args, &config, &cli.common)).await,
     }
     Ok(ExitCode::SUCCESS)

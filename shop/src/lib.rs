@@ -16,3 +16,4 @@ pub mod replay;
 pub mod role;
 pub mod running;
 pub mod seed;
+mod sim;

@@ -19,6 +19,7 @@ const ANSWER_BYTES: usize = 256 << 10;
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
+    #[allow(dead_code, reason = "only a provider that signs in headers has something to read there")]
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
 }
@@ -86,5 +87,51 @@ fn is_loopback(url: &Url) -> bool {
         Some("localhost") => true,
         Some(host) => host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback()),
         None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, response::Redirect, routing::get};
+
+    use super::*;
+
+    async fn caller() -> (Caller, shop_sim::Served) {
+        let routes = Router::new()
+            .route("/full", get(|| async { "x".repeat(ANSWER_BYTES) }))
+            .route("/more", get(|| async { "x".repeat(ANSWER_BYTES + 1) }))
+            .route("/away", get(|| async { Redirect::temporary("/full") }));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let served = shop_sim::serve(routes, listener).unwrap();
+        (Caller::new(&format!("http://{}", served.address())).unwrap(), served)
+    }
+
+    async fn asked(caller: &Caller, path: &str) -> Result<(u16, usize), ShopCode> {
+        let request = caller.http().get(caller.base().join(path).unwrap());
+        let answer = caller.ask(request).await.map_err(|error| error.code)?;
+        Ok((answer.status.as_u16(), answer.body.len()))
+    }
+
+    #[tokio::test]
+    async fn an_answer_has_its_limit_and_no_redirect_is_followed() {
+        let (caller, served) = caller().await;
+        assert_eq!(asked(&caller, "/full").await, Ok((200, ANSWER_BYTES)));
+        assert_eq!(asked(&caller, "/more").await, Err(ShopCode::Unknown));
+        assert_eq!(asked(&caller, "/away").await, Ok((307, 0)));
+        assert_eq!(asked(&caller, "/nowhere").await, Ok((404, 0)), "what a status means is the channel's to say");
+        served.stop().await.unwrap();
+        assert_eq!(asked(&caller, "/full").await, Err(ShopCode::Unknown), "nobody listens");
+    }
+
+    #[test]
+    fn only_https_leaves_the_machine() {
+        for base in
+            ["https://openapi.alipay.com/gateway.do", "http://127.0.0.1:9/", "http://[::1]:9/", "http://localhost/"]
+        {
+            assert!(Caller::new(base).is_ok(), "{base}");
+        }
+        for base in ["http://openapi.alipay.com/", "http://127.0.0.1.example.com/", "ftp://127.0.0.1/", "", "gateway"] {
+            assert!(Caller::new(base).is_err(), "{base}");
+        }
     }
 }

@@ -22,7 +22,7 @@ const TOO_SHORT: &str = "an RSA key has at least 2048 bits";
 pub(crate) struct SigningKey(KeyPair);
 
 /// A provider's public key.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct VerifyingKey(UnparsedPublicKey<PublicKey>);
 
 /// The text of a key: `text` itself, or what stands in `file`; none where neither is said.
@@ -114,4 +114,75 @@ fn der(text: &str, labels: &[&str]) -> Result<Vec<u8>, String> {
     };
     let packed: String = inner.chars().filter(|symbol| !symbol.is_ascii_whitespace()).collect();
     BASE64_STANDARD.decode(packed).map_err(|_| "neither PEM nor base64".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, process::Command};
+
+    use shop_sim::keys::Pair;
+
+    use super::*;
+
+    #[test]
+    fn keys_are_read_as_pem_and_as_bare_base64() {
+        let pair = Pair::generate().unwrap();
+        let bare = |pem: &str| pem.lines().filter(|line| !line.starts_with('-')).collect::<String>();
+        for (private, public) in
+            [(pair.private.clone(), pair.public.clone()), (bare(&pair.private), bare(&pair.public))]
+        {
+            let (ours, theirs) = (SigningKey::read(&private).unwrap(), VerifyingKey::read(&public).unwrap());
+            let signature = ours.sign(b"text").unwrap();
+            assert!(theirs.is_signed(b"text", &signature) && !theirs.is_signed(b"texT", &signature));
+            assert!(!theirs.is_signed(b"text", "not base64") && !theirs.is_signed(b"text", ""));
+            assert!(theirs.is_half_of(&ours));
+        }
+        assert!(!format!("{:?}", SigningKey::read(&pair.private).unwrap()).contains(&bare(&pair.private)[..40]));
+    }
+
+    #[test]
+    fn what_is_no_key_of_the_wanted_kind_is_refused_and_not_shown() {
+        let pair = Pair::generate().unwrap();
+        assert!(SigningKey::read(&pair.public).unwrap_err().contains("a PEM text of PUBLIC KEY"));
+        assert!(VerifyingKey::read(&pair.private).unwrap_err().contains("a PEM text of PRIVATE KEY"));
+        let cut = pair.private.replace("-----END PRIVATE KEY-----", "");
+        for text in ["", "x", "-----BEGIN PRIVATE KEY-----", cut.as_str(), "AAAA"] {
+            let why = SigningKey::read(text).unwrap_err();
+            assert!(!why.contains(&pair.private[40..80]), "{why}");
+        }
+        assert!(text("a", "b").is_err() && text("", "/nowhere").is_err());
+        assert_eq!((text("", ""), text("a", "")), (Ok(None), Ok(Some("a".to_owned()))));
+    }
+
+    /// Keys and signatures of another maker; where there is no `openssl`, the simulator's tests of both sides remain.
+    #[test]
+    fn openssl_and_we_agree() {
+        let dir = std::env::temp_dir().join(format!("shop-keys-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let run = |arguments: &[&str]| {
+            let ran = Command::new("openssl").args(arguments).current_dir(&dir).output();
+            ran.ok().map(|output| assert!(output.status.success(), "openssl {arguments:?}: {output:?}"))
+        };
+        let read = |name: &str| fs::read_to_string(dir.join(name)).unwrap();
+        if run(&["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", "private.pem"]).is_none() {
+            eprintln!("openssl is not installed: not compared with it");
+            return;
+        }
+        let message = "app_id=1&subject=手机 x&total_amount=88.88";
+        fs::write(dir.join("message"), message).unwrap();
+        run(&["pkey", "-in", "private.pem", "-pubout", "-out", "public.pem"]);
+        run(&["pkey", "-in", "private.pem", "-traditional", "-out", "pkcs1.pem"]);
+        run(&["dgst", "-sha256", "-sign", "private.pem", "-out", "signature", "message"]);
+        run(&["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:1024", "-out", "short.pem"]);
+        run(&["pkey", "-in", "short.pem", "-pubout", "-out", "short_public.pem"]);
+        let theirs = BASE64_STANDARD.encode(fs::read(dir.join("signature")).unwrap());
+        for name in ["private.pem", "pkcs1.pem"] {
+            // PKCS#1 v1.5 has no salt: the same key and message give the same signature.
+            assert_eq!(SigningKey::read(&read(name)).unwrap().sign(message.as_bytes()).unwrap(), theirs, "{name}");
+        }
+        assert!(VerifyingKey::read(&read("public.pem")).unwrap().is_signed(message.as_bytes(), &theirs));
+        assert!(SigningKey::read(&read("short.pem")).is_err(), "1024 bits");
+        assert!(VerifyingKey::read(&read("short_public.pem")).is_err(), "1024 bits");
+        fs::remove_dir_all(&dir).unwrap();
+    }
 }

@@ -1,5 +1,7 @@
 //! Payment channels: where the money really moves. One trait, one implementation per provider.
 
+pub mod alipay;
+pub(crate) mod beijing;
 mod http;
 mod keys;
 mod said;

@@ -69,6 +69,21 @@ fn the_same_open_order_and_channel_is_the_same_payment() {
 }
 
 #[test]
+fn nobody_is_sent_to_pay_what_is_closed_or_paid() {
+    let pay_id = PayId::new(1);
+    let mut view = one_open();
+    assert_eq!(view.keep_pay_url(pay_id, "https://a/1").unwrap().pay_url, "https://a/1");
+    assert_eq!(view.keep_pay_url(pay_id, "https://a/2").unwrap().pay_url, "https://a/2", "the last word counts");
+    assert_eq!(view.keep_pay_url(PayId::new(2), "https://a/1"), None);
+    view.close(ORDER, NOW);
+    assert_eq!(view.keep_pay_url(pay_id, "https://a/3"), None);
+    let mut view = one_open();
+    view.settle(&success(1, "n"), NOW).unwrap();
+    assert_eq!(view.keep_pay_url(pay_id, "https://a/3"), None);
+    assert!(view.changed.pay_urls.is_empty());
+}
+
+#[test]
 fn a_closed_order_takes_no_payment_whichever_comes_first() {
     let mut view = Payments::default();
     assert_eq!(view.close(ORDER, NOW), Done::Done);

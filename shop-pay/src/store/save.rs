@@ -29,7 +29,7 @@ const PAY_URL: Update = Update {
     table: "trade_pay",
     values: &["k", "address"],
     set: "pay_url = v.address",
-    guard: "t.pay_id = v.k AND t.open_key IS NOT NULL",
+    guard: "t.open_key IS NOT NULL AND t.pay_id = v.k",
 };
 
 const CLOSE: Update = Update {

@@ -7,6 +7,7 @@
     reason = "a test ends where something is wrong"
 )]
 
+mod alipay;
 mod callback;
 mod create;
 mod fakes;

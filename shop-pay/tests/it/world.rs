@@ -70,14 +70,14 @@ pub(crate) async fn worlds() -> Vec<World> {
 pub(crate) async fn worlds_with(change: impl Fn(&mut SandboxConfig)) -> Vec<World> {
     let mut all = Vec::new();
     for test in databases(&SCHEMA).await {
-        all.push(World::new(test, &change));
+        all.push(World::new(test, |config| change(&mut config.sandbox)));
     }
     all
 }
 
-fn config(test: &TestDb, change: impl Fn(&mut SandboxConfig)) -> Config {
+fn config(test: &TestDb, change: impl Fn(&mut Config)) -> Config {
     let keys = [("new", KEY), ("old", OLD_KEY)].map(|(kid, key)| (kid.to_owned(), Secret::new(key)));
-    let mut sandbox = SandboxConfig {
+    let sandbox = SandboxConfig {
         enabled: true,
         merchant_id: MERCHANT.into(),
         kid: "new".into(),
@@ -85,15 +85,16 @@ fn config(test: &TestDb, change: impl Fn(&mut SandboxConfig)) -> Config {
         tutorial_mode: false,
         pay_url_prefix: "/sandbox/pay/".into(),
     };
-    change(&mut sandbox);
     let database = DatabaseConfig { url: test.config.url.clone(), max_connections: 8 };
     let internal_listen = ([127, 0, 0, 1], 0).into();
     let (batch, relay) = (Limits::default(), RelayConfig::default());
-    Config { database, internal_listen, batch, relay, sandbox, alipay: AlipayConfig::default() }
+    let mut config = Config { database, internal_listen, batch, relay, sandbox, alipay: AlipayConfig::default() };
+    change(&mut config);
+    config
 }
 
 impl World {
-    fn new(test: TestDb, change: impl Fn(&mut SandboxConfig)) -> Self {
+    pub(crate) fn new(test: TestDb, change: impl Fn(&mut Config)) -> Self {
         let (orders, points) = (Arc::<Orders>::default(), Arc::<Points>::default());
         let (clock, bus) = (Clock::manual(START), MemoryBus::new());
         let (config, ids) = (config(&test, change), Arc::new(Generator::new(1).unwrap()));
@@ -117,10 +118,15 @@ impl World {
 
     /// Another instance of the service on the same database.
     pub(crate) async fn second_instance(&self) -> Pay {
+        self.instance_with(|_| ()).await
+    }
+
+    /// The same with another configuration.
+    pub(crate) async fn instance_with(&self, change: impl Fn(&mut Config)) -> Pay {
         let bus: SharedBus = self.bus.clone();
         let deps = deps(self.test.connect_again().await, bus, self.clock.clone(), self.shutdown.1.clone());
         let around = (&self.orders, &self.points, &self.flaky);
-        start(&config(&self.test, |_| ()), deps, Arc::clone(&self.ids), around).unwrap()
+        start(&config(&self.test, change), deps, Arc::clone(&self.ids), around).unwrap()
     }
 
     /// Why an instance with this configuration and one more channel does not start.
@@ -128,7 +134,7 @@ impl World {
         let bus: SharedBus = self.bus.clone();
         let deps = deps(self.test.db.clone(), bus, self.clock.clone(), self.shutdown.1.clone());
         let (nobody, ids) = (Link::local(Routes::default()), Arc::clone(&self.ids));
-        let config = config(&self.test, change);
+        let config = config(&self.test, |config| change(&mut config.sandbox));
         Pay::with_channels(&config, deps, ids, nobody.clone(), nobody, vec![more]).err().unwrap()
     }
 

@@ -8,6 +8,7 @@
     reason = "a test ends where something is wrong"
 )]
 
+mod alipay;
 mod audit;
 mod audit_under_load;
 mod bad_inputs;

@@ -8,19 +8,16 @@ mod wechat;
 
 use std::{fmt, str::FromStr};
 
-use jiff::{
-    civil::{Date, DateTime},
-    tz::{Offset, TimeZone},
-};
+use jiff::civil::Date;
 use shop_common::{
     id::{PayId, RefundId},
     money::Fen,
     time::Millis,
 };
 
-pub(crate) use sandbox::write as write_sandbox;
+use crate::channel::beijing;
 
-const BEIJING: Offset = Offset::constant(8);
+pub(crate) use sandbox::write as write_sandbox;
 
 /// What moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -141,8 +138,7 @@ impl Day {
 
     /// The day of a moment.
     fn at(moment: Millis) -> Option<Self> {
-        let timestamp = jiff::Timestamp::from_millisecond(moment.get()).ok()?;
-        Some(Self(BEIJING.to_datetime(timestamp).date()))
+        beijing::date(moment).map(Self)
     }
 
     /// Whether `moment` is of this day.
@@ -152,7 +148,7 @@ impl Day {
 
     /// Its first moment, and the first one after it.
     pub fn bounds(self) -> (Millis, Millis) {
-        let start = |date: Date| millis(date.at(0, 0, 0, 0)).unwrap_or(Millis::new(i64::MAX));
+        let start = |date: Date| beijing::millis(date.at(0, 0, 0, 0)).unwrap_or(Millis::new(i64::MAX));
         (start(self.0), self.0.tomorrow().map_or(Millis::new(i64::MAX), start))
     }
 }
@@ -169,16 +165,6 @@ impl fmt::Display for Day {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
-}
-
-fn millis(local: DateTime) -> Option<Millis> {
-    let zoned = TimeZone::fixed(BEIJING).to_timestamp(local).ok()?;
-    Some(Millis::new(zoned.as_millisecond()))
-}
-
-/// `2026-11-24 08:30:00` in Beijing; empty or anything else is none.
-fn moment(text: &str) -> Option<Millis> {
-    millis(DateTime::strptime("%Y-%m-%d %H:%M:%S", text).ok()?)
 }
 
 /// A table with a header: its columns by name, its rows with the line they stand in.
@@ -230,7 +216,7 @@ impl Row<'_> {
 
     fn moment(&self, column: usize) -> Result<Millis, BadStatement> {
         let text = self.text(column);
-        moment(text).ok_or_else(|| self.bad(format!("`{text}` is not a time like 2026-11-24 08:30:00")))
+        beijing::read(text).ok_or_else(|| self.bad(format!("`{text}` is not a time like 2026-11-24 08:30:00")))
     }
 }
 

@@ -2,12 +2,10 @@
 
 use std::fmt::Write;
 
-use shop_common::{
-    id::{PayId, RefundId},
-    time::Millis,
-};
+use shop_common::id::{PayId, RefundId};
 
-use super::{BEIJING, BadStatement, Line, Movement, Row, Table};
+use super::{BadStatement, Line, Movement, Row, Table};
+use crate::channel::beijing;
 
 const HEADER: &str = "at,kind,pay_id,refund_id,trade_no,amount";
 
@@ -19,16 +17,11 @@ pub(crate) fn write(lines: &[Line]) -> String {
             Movement::Payment(_) => ("payment", String::new()),
             Movement::Refund(_, refund_id) => ("refund", refund_id.to_string()),
         };
-        let (at, pay_id) = (shown(*at), movement.pay_id());
+        let (at, pay_id) = (beijing::written(*at), movement.pay_id());
         // Writing to a String cannot fail.
         let _infallible = writeln!(text, "{at},{kind},{pay_id},{refund_id},{channel_trade_no},{amount}");
     }
     text
-}
-
-fn shown(at: Millis) -> String {
-    let timestamp = jiff::Timestamp::from_millisecond(at.get()).unwrap_or_default();
-    BEIJING.to_datetime(timestamp).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 pub(super) fn read(file: &[u8]) -> Result<Vec<Line>, BadStatement> {

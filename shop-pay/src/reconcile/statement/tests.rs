@@ -26,13 +26,13 @@ const ALIPAY: &str = "#支付宝业务明细查询
 
 fn payment(at: &str, trade_no: &str) -> Line {
     let movement = Movement::Payment(PayId::new(11));
-    let (amount, at) = (Fen::new(88_000), moment(at).unwrap());
+    let (amount, at) = (Fen::new(88_000), beijing::read(at).unwrap());
     Line { movement, amount, channel_trade_no: trade_no.into(), at }
 }
 
 fn refund(at: &str, trade_no: &str, fen: i64) -> Line {
     let movement = Movement::Refund(PayId::new(11), RefundId::new(21));
-    let (amount, at) = (Fen::new(fen), moment(at).unwrap());
+    let (amount, at) = (Fen::new(fen), beijing::read(at).unwrap());
     Line { movement, amount, channel_trade_no: trade_no.into(), at }
 }
 

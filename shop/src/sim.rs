@@ -1,0 +1,191 @@
+//! `shop sim`: a payment provider to test against, in a process of its own. Its books live in memory and end with it.
+
+use std::{
+    error::Error,
+    fs::{self, OpenOptions},
+    io::Write,
+    net::SocketAddr,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use clap::{Args, Subcommand};
+use shop_common::time::Clock;
+use shop_sim::{
+    Provider, Sim,
+    alipay::{Alipay, GATEWAY},
+    faults::{Faults, Odds},
+    keys::Pair,
+    serve,
+};
+use tokio::net::TcpListener;
+
+type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+/// Pause between two looks at what has to be sent.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Which provider.
+#[derive(Debug, Subcommand)]
+pub enum Wanted {
+    /// Alipay: precreate, query, close, refund, notifications and the bill.
+    Alipay(AlipayWanted),
+}
+
+/// Alipay, as one merchant knows it.
+#[derive(Debug, Args)]
+pub struct AlipayWanted {
+    #[command(flatten)]
+    common: Common,
+    /// The number of the shop's application.
+    #[arg(long, default_value = "2021000000000001")]
+    app_id: String,
+    /// The shop's number as a seller.
+    #[arg(long, default_value = "2088000000000002")]
+    seller_id: String,
+}
+
+#[derive(Debug, Args)]
+struct Common {
+    /// Where it listens.
+    #[arg(long, default_value = "127.0.0.1:9100")]
+    listen: SocketAddr,
+    /// Where notifications go, whatever the shop names in its requests.
+    #[arg(long, value_name = "URL")]
+    notify: Option<String>,
+    /// Where the keys of both sides are; made there when there are none.
+    #[arg(long, value_name = "DIR")]
+    keys: Option<PathBuf>,
+    /// Seed of what goes wrong by chance.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Notifications that are not sent, in percent.
+    #[arg(long, default_value_t = 0)]
+    drop_notice: u32,
+    /// Notifications that are sent twice, in percent.
+    #[arg(long, default_value_t = 0)]
+    double_notice: u32,
+    /// Notifications that come a minute later, in percent.
+    #[arg(long, default_value_t = 0)]
+    delay_notice: u32,
+    /// Requests that are done and whose answer is lost, in percent.
+    #[arg(long, default_value_t = 0)]
+    lose_answer: u32,
+    /// Requests that are answered with a system error, in percent.
+    #[arg(long, default_value_t = 0)]
+    unknown: u32,
+    /// Requests that are refused for a reason of the provider's own, in percent.
+    #[arg(long, default_value_t = 0)]
+    refuse: u32,
+}
+
+/// The keys of both sides.
+struct Keys {
+    shops: Pair,
+    theirs: Pair,
+}
+
+/// Runs the provider until `stop`; without a directory for the keys they are in `data_dir`.
+///
+/// # Errors
+/// The address is taken, or the keys cannot be made or read.
+pub async fn run(wanted: &Wanted, data_dir: &Path, stop: impl Future<Output = ()>) -> Outcome<()> {
+    match wanted {
+        Wanted::Alipay(alipay) => alipay.run(data_dir, stop).await,
+    }
+}
+
+impl AlipayWanted {
+    async fn run(&self, data_dir: &Path, stop: impl Future<Output = ()>) -> Outcome<()> {
+        let Self { common, app_id, seller_id } = self;
+        let dir = common.keys.clone().unwrap_or_else(|| data_dir.join("sim-alipay"));
+        let keys = Keys::at(&dir, "alipay")?;
+        let provider = Alipay::new(app_id, seller_id, &keys.theirs.private, &keys.shops.public)?;
+        let (listener, base) = common.listener().await?;
+        println!("alipay simulator up: {base} | keys {}", dir.display());
+        for (key, value) in [
+            ("enabled", "true".to_owned()),
+            ("gateway", format!("{base}{GATEWAY}")),
+            ("app_id", app_id.clone()),
+            ("seller_id", seller_id.clone()),
+            ("private_key_file", shown(&dir, "shop_private.pem")),
+            ("public_key_file", shown(&dir, "alipay_public.pem")),
+        ] {
+            println!("  --set pay.alipay.{key}={value}");
+        }
+        println!("  --set pay.alipay.notify_url=<the gateway>/api/v1/callbacks/alipay");
+        common.simulate(provider, listener, &base, stop).await
+    }
+}
+
+impl Common {
+    async fn listener(&self) -> Outcome<(TcpListener, String)> {
+        let listener = TcpListener::bind(self.listen).await?;
+        let base = format!("http://{}", listener.local_addr()?);
+        Ok((listener, base))
+    }
+
+    async fn simulate<P: Provider>(
+        &self,
+        provider: P,
+        listener: TcpListener,
+        base: &str,
+        stop: impl Future<Output = ()>,
+    ) -> Outcome<()> {
+        let sim =
+            Sim::new(provider, Clock::system(), Faults::seeded(self.seed, self.odds()), base, self.notify.clone())?;
+        let served = serve(P::routes(Arc::clone(&sim)), listener)?;
+        let sending = async {
+            loop {
+                sim.run_once(sim.now()).await;
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        tokio::select! {
+            () = sending => {}
+            () = stop => {}
+        }
+        Ok(served.stop().await?)
+    }
+
+    const fn odds(&self) -> Odds {
+        Odds {
+            drop_notice: self.drop_notice,
+            double_notice: self.double_notice,
+            delay_notice: self.delay_notice,
+            lose_answer: self.lose_answer,
+            unknown: self.unknown,
+            refuse: self.refuse,
+        }
+    }
+}
+
+impl Keys {
+    fn at(dir: &Path, provider: &str) -> Outcome<Self> {
+        fs::create_dir_all(dir)?;
+        Ok(Self { shops: pair(dir, "shop")?, theirs: pair(dir, provider)? })
+    }
+}
+
+/// The pair of this name, made when it is not there.
+fn pair(dir: &Path, name: &str) -> Outcome<Pair> {
+    let (private, public) = (dir.join(format!("{name}_private.pem")), dir.join(format!("{name}_public.pem")));
+    if !private.exists() {
+        let pair = Pair::generate()?;
+        // The public half first: whoever dies in between makes both anew.
+        fs::write(&public, &pair.public)?;
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&private)?
+            .write_all(pair.private.as_bytes())?;
+    }
+    Ok(Pair { private: fs::read_to_string(private)?, public: fs::read_to_string(public)? })
+}
+
+fn shown(dir: &Path, name: &str) -> String {
+    dir.join(name).display().to_string()
+}
