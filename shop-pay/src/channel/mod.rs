@@ -6,6 +6,7 @@ mod http;
 mod keys;
 mod said;
 pub mod sandbox;
+pub mod wechat;
 
 pub use said::{Genuine, Notification, RefundNotice, Said, TradeStatus};
 

@@ -25,7 +25,7 @@ use shop_common::{
     time::{Clock, Millis},
 };
 use shop_pay::{
-    AlipayConfig, BadConfig, Config, Pay, SCHEMA, SandboxConfig,
+    AlipayConfig, BadConfig, Config, Pay, SCHEMA, SandboxConfig, WechatConfig,
     channel::{PaymentChannel, sandbox::Sandbox},
 };
 use shop_proto::{
@@ -88,7 +88,8 @@ fn config(test: &TestDb, change: impl Fn(&mut Config)) -> Config {
     let database = DatabaseConfig { url: test.config.url.clone(), max_connections: 8 };
     let internal_listen = ([127, 0, 0, 1], 0).into();
     let (batch, relay) = (Limits::default(), RelayConfig::default());
-    let mut config = Config { database, internal_listen, batch, relay, sandbox, alipay: AlipayConfig::default() };
+    let (alipay, wechat) = (AlipayConfig::default(), WechatConfig::default());
+    let mut config = Config { database, internal_listen, batch, relay, sandbox, alipay, wechat };
     change(&mut config);
     config
 }
@@ -240,7 +241,7 @@ pub(crate) fn link(pay: &Pay) -> Link {
     Link::local(routes.routes())
 }
 
-async fn run(sweep: &Arc<dyn Sweep>, now: Millis) -> usize {
+pub(crate) async fn run(sweep: &Arc<dyn Sweep>, now: Millis) -> usize {
     let mut all = 0;
     loop {
         match sweep.run_once(now).await.unwrap() {
