@@ -29,7 +29,7 @@ const REQUEST_BYTES: usize = 64 << 10;
 type Answer = Result<Option<Value>, (u16, &'static str)>;
 
 pub(super) fn routes(sim: Arc<Sim<Wechat>>) -> Router {
-    Router::new().route("/v3/{*path}", any(api)).route("/buyer/{out_trade_no}", get(page).post(pay)).with_state(sim)
+    Router::new().route("/v3/{*path}", any(api)).with_state(Arc::clone(&sim)).merge(buyer::routes(sim))
 }
 
 async fn api(State(sim): State<Arc<Sim<Wechat>>>, request: Request) -> Response {

@@ -217,3 +217,14 @@ fn a_configuration_that_cannot_work_is_named() {
         "next_platform_serial"
     );
 }
+
+#[test]
+fn a_header_that_stands_there_twice_is_none() {
+    let mut headers = HeaderMap::new();
+    for name in HEADERS {
+        headers.append(name, "a".parse().unwrap());
+    }
+    assert_eq!(signed_by(&headers).len(), HEADERS.len());
+    headers.append(SERIAL, "a".parse().unwrap());
+    assert_eq!(signed_by(&headers).get(SERIAL), None);
+}
