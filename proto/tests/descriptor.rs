@@ -191,14 +191,15 @@ fn no_request_of_a_client_holds_an_enum() {
     }
 }
 
-/// Services that only other services call.
-const INTERNAL: [&str; 6] = [
+/// Services that only other services and the gateway call.
+const INTERNAL: [&str; 7] = [
     "StockService",
     "RedemptionService",
     "BalanceService",
     "PointsService",
     "OrderStateService",
     "PaymentStateService",
+    "SandboxService",
 ];
 
 /// Clocks of two services may differ by minutes: what one tells another to do is never bound to a moment, only to how

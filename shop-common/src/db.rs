@@ -2,7 +2,9 @@
 //!
 //! SQLite (one file per service) and MySQL (one schema per service) run the same SQL text. Writers of one SQLite file
 //! queue up for a pool of one connection: fair, and no two of them ever meet in SQLite's busy handler, which polls
-//! without a queue. Reads have connections of their own.
+//! without a queue; those that queued up share a commit. Reads have connections of their own.
+
+mod shared;
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,6 +15,7 @@ use sea_orm::{
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use self::shared::SharedTx;
 use crate::config::Secret;
 
 /// Longest wait for a connection: a database that is away, or whose connections are all taken, is said to be so before
@@ -57,6 +60,8 @@ pub struct DatabaseConfig {
 pub struct Db {
     write: DatabaseConnection,
     read: DatabaseConnection,
+    /// Of a SQLite file.
+    shared: Option<Arc<SharedTx>>,
 }
 
 impl Failure {
@@ -84,11 +89,11 @@ impl Db {
         if url.starts_with("sqlite:") {
             let read = open(sqlite(url, config.max_connections), url).await?;
             let write = open(sqlite(url, 1), url).await?;
-            return Ok(Self { write, read });
+            return Ok(Self { write, read, shared: Some(Arc::default()) });
         }
         let both = open(mysql(url, config.max_connections), url).await?;
         check_mysql(&both).await?;
-        Ok(Self { write: both.clone(), read: both })
+        Ok(Self { write: both.clone(), read: both, shared: None })
     }
 
     /// For reading outside of transactions.
@@ -106,9 +111,10 @@ impl Db {
     /// # Errors
     /// The body's; [`Failure::Down`] only when the answer to COMMIT was lost.
     pub async fn write_tx<T>(&self, body: impl AsyncFnOnce(&Tx) -> Result<T>) -> Result<T> {
-        // Deferred transactions that read and then write die of SQLITE_BUSY however long they wait.
-        let sqlite_transaction_mode = Some(SqliteTransactionMode::Immediate);
-        in_tx(&self.write, TransactionOptions { sqlite_transaction_mode, ..Default::default() }, body).await
+        match &self.shared {
+            Some(shared) => shared.write(&self.write, body).await,
+            None => in_tx(&self.write, TransactionOptions::default(), body).await,
+        }
     }
 
     /// Runs `body`, which only reads, in one transaction: all of its statements see the same rows, whatever others

@@ -15,6 +15,7 @@ pub mod error;
 pub mod hold;
 pub mod id;
 pub mod link;
+pub mod lookup;
 pub mod migrate;
 pub mod money;
 pub mod mq;

@@ -7,6 +7,7 @@ use shop_common::{
     error::ShopError,
     hold::{Done, Undone},
     id::{CouponId, OrderId, UserId},
+    lookup::Lookup,
     money::Fen,
     service::{COMMANDS_PER_CALL, answer_do, answer_undo, deadline_of},
 };
@@ -31,6 +32,7 @@ const COUPONS_MAX: u64 = 1000;
 #[derive(Clone, Debug)]
 pub(crate) struct Wallet {
     pub(crate) db: Db,
+    pub(crate) coupons: Lookup<i64, Model>,
 }
 
 #[tonic::async_trait]
@@ -39,8 +41,9 @@ impl CouponService for Wallet {
         let request = request.into_inner();
         let coupon_id = CouponId::parse(request.coupon_id, "coupon_id")?;
         let user_id = UserId::parse(request.user_id, "user_id")?;
-        let row = store::coupon(self.db.read(), coupon_id, user_id).await.map_err(ShopError::from)?;
-        let row = row.ok_or(ShopError::at(ShopCode::CouponNotFound, "coupon_id"))?;
+        let row = self.coupons.get(coupon_id.get()).await?;
+        let own = row.filter(|row| row.user_id == user_id.get());
+        let row = own.ok_or(ShopError::at(ShopCode::CouponNotFound, "coupon_id"))?;
         Ok(Response::new(row.into()))
     }
 

@@ -18,6 +18,7 @@ use shop_common::{
     consume as common_consume,
     hold::{Done, Undone},
     link::Link,
+    lookup::Lookup,
     migrate::{DEAD_LETTERS, MESSAGES, SqlFile},
     outbox::{Relay, RelayConfig},
     service::{Deps, INTERNAL_MESSAGE_BYTES, PUBLIC_MESSAGE_BYTES},
@@ -49,6 +50,7 @@ pub const SEED: &str = include_str!("../../sql/seed/coupon.sql");
 pub struct Coupon {
     deps: Deps,
     relay: Relay,
+    wallet: Lookup<i64, entity::coupon::Model>,
     redeem: Batcher<RedeemCoupon, Done>,
     reinstate: Batcher<ReinstateCoupon, Undone>,
 }
@@ -59,12 +61,13 @@ impl Coupon {
         let redeem = transactions!(deps, config.batch, redeem_coupon);
         let reinstate = transactions!(deps, config.batch, reinstate_coupon);
         let relay = Relay::new(deps.db.clone(), Arc::clone(&deps.bus), RelayConfig::SMALL);
-        Self { deps, relay, redeem, reinstate }
+        let wallet = Lookup::new(deps.db.clone(), |db, coupon_ids| Box::pin(store::coupons_by_id(db, coupon_ids)));
+        Self { deps, relay, wallet, redeem, reinstate }
     }
 
     /// Adds what clients may call.
     pub fn add_public(&self, routes: &mut RoutesBuilder) {
-        let wallet = grpc::Wallet { db: self.deps.db.clone() };
+        let wallet = grpc::Wallet { db: self.deps.db.clone(), coupons: self.wallet.clone() };
         routes.add_service(CouponServiceServer::new(wallet).max_decoding_message_size(PUBLIC_MESSAGE_BYTES));
     }
 

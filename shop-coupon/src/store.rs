@@ -83,14 +83,13 @@ pub(crate) async fn save(tx: &Tx, view: &Coupons, now: Millis) -> Result<()> {
     SPENT.run(tx, &spent).await
 }
 
-/// One coupon of `user_id`.
-pub(crate) async fn coupon(
+/// Those of `coupon_ids` that exist.
+pub(crate) async fn coupons_by_id(
     db: &impl ConnectionTrait,
-    coupon_id: CouponId,
-    user_id: UserId,
-) -> Result<Option<coupon::Model>> {
-    let coupon = coupon::Entity::find_by_id(coupon_id.get()).filter(coupon::Column::UserId.eq(user_id.get()));
-    Ok(coupon.one(db).await?)
+    coupon_ids: Vec<i64>,
+) -> Result<Vec<(i64, coupon::Model)>> {
+    let rows = coupon::Entity::find().filter(coupon::Column::CouponId.is_in(sql::padded(coupon_ids))).all(db).await?;
+    Ok(rows.into_iter().map(|row| (row.coupon_id, row)).collect())
 }
 
 /// Up to `limit` coupons of `user_id`, by id.

@@ -7,6 +7,7 @@ use shop_common::{
     error::ShopError,
     hold::{Done, Undone},
     id::{GoodsId, OrderId},
+    lookup::Lookup,
     page,
     service::{COMMANDS_PER_CALL, answer_do, answer_undo, deadline_of},
 };
@@ -28,13 +29,14 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) struct Catalogue {
     pub(crate) db: Db,
+    pub(crate) goods: Lookup<i64, Model>,
 }
 
 #[tonic::async_trait]
 impl GoodsService for Catalogue {
     async fn get_goods(&self, request: Request<GetGoodsRequest>) -> Result<Response<Goods>, Status> {
         let goods_id = GoodsId::parse(request.into_inner().goods_id, "goods_id")?;
-        let row = store::goods(self.db.read(), goods_id).await.map_err(ShopError::from)?;
+        let row = self.goods.get(goods_id.get()).await?;
         let row = row.ok_or(ShopError::at(ShopCode::GoodsNotFound, "goods_id"))?;
         Ok(Response::new(row.into()))
     }
@@ -51,7 +53,7 @@ impl GoodsService for Catalogue {
 /// Stock of orders.
 #[derive(Clone, Debug)]
 pub(crate) struct Stock {
-    pub(crate) db: Db,
+    pub(crate) goods: Lookup<i64, Model>,
     pub(crate) reserve: Batcher<ReserveStock, Done>,
     pub(crate) release: Batcher<ReleaseStock, Undone>,
 }
@@ -61,7 +63,7 @@ impl StockService for Stock {
     async fn quote_goods(&self, request: Request<QuoteGoodsRequest>) -> Result<Response<QuoteGoodsResponse>, Status> {
         let goods_ids = request.into_inner().goods_ids;
         COMMANDS_PER_CALL.check(goods_ids.len())?;
-        let rows = store::goods_of(self.db.read(), goods_ids).await.map_err(ShopError::from)?;
+        let rows = self.goods.get_all(goods_ids).await?;
         Ok(Response::new(QuoteGoodsResponse { goods: rows.into_iter().map(Goods::from).collect() }))
     }
 

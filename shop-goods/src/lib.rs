@@ -20,6 +20,7 @@ use shop_common::{
     due::Sweep,
     hold::{Done, Finished, Undone},
     link::Link,
+    lookup::Lookup,
     migrate::{DEAD_LETTERS, MESSAGES, SqlFile},
     outbox::{Relay, RelayConfig},
     service::{Deps, INTERNAL_MESSAGE_BYTES, PUBLIC_MESSAGE_BYTES},
@@ -54,6 +55,7 @@ pub const SEED: &str = include_str!("../../sql/seed/goods.sql");
 pub struct Goods {
     deps: Deps,
     relay: Relay,
+    catalogue: Lookup<i64, entity::goods::Model>,
     reserve: Batcher<ReserveStock, Done>,
     release: Batcher<ReleaseStock, Undone>,
     keep: Batcher<KeepStock, Finished>,
@@ -70,19 +72,20 @@ impl Goods {
         let release = transactions!(deps, limits, release_stock);
         let keep = transactions!(deps, limits, keep_stock);
         let relay = Relay::new(deps.db.clone(), Arc::clone(&deps.bus), RelayConfig::SMALL);
-        Self { deps, relay, reserve, release, keep }
+        let catalogue = Lookup::new(deps.db.clone(), |db, goods_ids| Box::pin(store::goods(db, goods_ids)));
+        Self { deps, relay, catalogue, reserve, release, keep }
     }
 
     /// Adds what clients may call.
     pub fn add_public(&self, routes: &mut RoutesBuilder) {
-        let catalogue = grpc::Catalogue { db: self.deps.db.clone() };
+        let catalogue = grpc::Catalogue { db: self.deps.db.clone(), goods: self.catalogue.clone() };
         routes.add_service(GoodsServiceServer::new(catalogue).max_decoding_message_size(PUBLIC_MESSAGE_BYTES));
     }
 
     /// Adds what only other services may call.
     pub fn add_internal(&self, routes: &mut RoutesBuilder) {
         let stock =
-            grpc::Stock { db: self.deps.db.clone(), reserve: self.reserve.clone(), release: self.release.clone() };
+            grpc::Stock { goods: self.catalogue.clone(), reserve: self.reserve.clone(), release: self.release.clone() };
         routes.add_service(StockServiceServer::new(stock).max_decoding_message_size(INTERNAL_MESSAGE_BYTES));
     }
 

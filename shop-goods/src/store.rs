@@ -97,14 +97,10 @@ pub(crate) async fn save(tx: &Tx, stock: &Stock, now: Millis) -> Result<()> {
     sql::insert_many(tx, movements.collect()).await
 }
 
-/// One of the goods.
-pub(crate) async fn goods(db: &impl ConnectionTrait, goods_id: GoodsId) -> Result<Option<goods::Model>> {
-    Ok(goods::Entity::find_by_id(goods_id.get()).one(db).await?)
-}
-
 /// Those of `goods_ids` that exist.
-pub(crate) async fn goods_of(db: &impl ConnectionTrait, goods_ids: Vec<i64>) -> Result<Vec<goods::Model>> {
-    Ok(goods::Entity::find().filter(goods::Column::GoodsId.is_in(sql::padded(goods_ids))).all(db).await?)
+pub(crate) async fn goods(db: &impl ConnectionTrait, goods_ids: Vec<i64>) -> Result<Vec<(i64, goods::Model)>> {
+    let rows = goods::Entity::find().filter(goods::Column::GoodsId.is_in(sql::padded(goods_ids))).all(db).await?;
+    Ok(rows.into_iter().map(|row| (row.goods_id, row)).collect())
 }
 
 /// Up to `limit` goods with an id above `after`, by id.

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, Value,
+    ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect, Select, Value,
 };
 use shop_common::{
     db::{Result, Tx},
@@ -22,6 +23,9 @@ use crate::{
 
 /// Orders that owe something or were not confirmed in time.
 pub(crate) const DUE: Due = due_table!("trade_order", "order_id");
+
+/// The user and the request id of an order.
+pub(crate) type Key = (i64, String);
 
 const CHANGE: Update = Update {
     table: "trade_order",
@@ -122,21 +126,26 @@ fn change(order_id: OrderId, was: &Order, now: &Order) -> Vec<Value> {
 }
 
 /// The orders of these keys, locked.
-pub(crate) async fn by_requests(tx: &Tx, keys: Vec<(i64, String)>) -> Result<Vec<Stored>> {
+pub(crate) async fn by_requests(tx: &Tx, keys: Vec<Key>) -> Result<Vec<(Key, Stored)>> {
+    let rows = of_keys(keys).order_by_asc(order::Column::OrderId).lock_exclusive().all(tx).await?;
+    Ok(keyed(with_items(tx, rows).await?))
+}
+
+/// The orders of these keys.
+pub(crate) async fn known(db: &DatabaseConnection, keys: Vec<Key>) -> Result<Vec<(Key, Stored)>> {
+    Ok(keyed(with_items(db, of_keys(keys).all(db).await?).await?))
+}
+
+fn of_keys(keys: Vec<Key>) -> Select<order::Entity> {
     let any = sql::padded(keys).into_iter().fold(Condition::any(), |any, (user_id, request_id)| {
         let user = order::Column::UserId.eq(user_id);
         any.add(Condition::all().add(user).add(order::Column::RequestId.eq(request_id)))
     });
-    let rows = order::Entity::find().filter(any).order_by_asc(order::Column::OrderId).lock_exclusive().all(tx).await?;
-    with_items(tx, rows).await
+    order::Entity::find().filter(any)
 }
 
-/// The order of one key.
-pub(crate) async fn by_request(db: &impl ConnectionTrait, user_id: UserId, request_id: &str) -> Result<Option<Stored>> {
-    let key = order::Entity::find()
-        .filter(order::Column::UserId.eq(user_id.get()))
-        .filter(order::Column::RequestId.eq(request_id));
-    Ok(with_items(db, key.all(db).await?).await?.pop())
+fn keyed(orders: Vec<Stored>) -> Vec<(Key, Stored)> {
+    orders.into_iter().map(|order| ((order.row.user_id, order.row.request_id.clone()), order)).collect()
 }
 
 /// Orders with their lines, by id.

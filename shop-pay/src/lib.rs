@@ -34,7 +34,10 @@ use shop_common::{
     transactions,
 };
 use shop_proto::{
-    pay::v1::{pay_service_server::PayServiceServer, payment_state_service_server::PaymentStateServiceServer},
+    pay::v1::{
+        pay_service_server::PayServiceServer, payment_state_service_server::PaymentStateServiceServer,
+        sandbox_service_server::SandboxServiceServer,
+    },
     topic::ORDER_CANCEL,
 };
 use tokio::sync::Notify;
@@ -178,6 +181,9 @@ impl Pay {
             wake: Arc::clone(&self.wake),
         };
         routes.add_service(PaymentStateServiceServer::new(state).max_decoding_message_size(INTERNAL_MESSAGE_BYTES));
+        if let Some(sandbox) = self.sandbox() {
+            routes.add_service(SandboxServiceServer::new(sandbox).max_decoding_message_size(INTERNAL_MESSAGE_BYTES));
+        }
     }
 
     /// Listens to the cancel topic.
@@ -218,7 +224,7 @@ impl Pay {
         self.public.settling.relay.clone()
     }
 
-    /// The sandbox, where it is configured: for its buyer page.
+    /// The sandbox, where it is configured.
     pub fn sandbox(&self) -> Option<Sandbox> {
         self.sandbox.clone()
     }

@@ -10,12 +10,14 @@
 )]
 
 mod cancel;
+pub mod chaos;
 mod dump;
 pub mod fakes;
 pub mod ledger;
 pub mod load;
 mod mariadb;
 pub mod participant;
+pub mod proxy;
 mod race;
 pub mod service;
 mod split;

@@ -3,10 +3,10 @@
 use shop_common::{
     batch::Batcher,
     code::ShopCode,
-    db::Db,
     error::ShopError,
     hold::{Done, Undone},
     id::{OrderId, PayId, UserId},
+    lookup::Lookup,
     money::Fen,
     service::{COMMANDS_PER_CALL, answer_do, answer_undo, deadline_of},
 };
@@ -20,21 +20,20 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     entity::user::Model,
-    store,
     tx::{AwardPoints, DebitBalance, RefundBalance, ReversePoints},
 };
 
 /// Users as others may see them.
 #[derive(Clone, Debug)]
 pub(crate) struct Users {
-    pub(crate) db: Db,
+    pub(crate) users: Lookup<i64, Model>,
 }
 
 #[tonic::async_trait]
 impl UserService for Users {
     async fn get_user(&self, request: Request<GetUserRequest>) -> Result<Response<User>, Status> {
         let user_id = UserId::parse(request.into_inner().user_id, "user_id")?;
-        let row = store::user(self.db.read(), user_id).await.map_err(ShopError::from)?;
+        let row = self.users.get(user_id.get()).await?;
         let row = row.ok_or(ShopError::at(ShopCode::UserNotFound, "user_id"))?;
         Ok(Response::new(row.into()))
     }

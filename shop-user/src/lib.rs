@@ -18,6 +18,7 @@ use shop_common::{
     consume as common_consume,
     hold::{Done, Undone},
     link::Link,
+    lookup::Lookup,
     migrate::{DEAD_LETTERS, MESSAGES, SqlFile},
     outbox::{Relay, RelayConfig},
     service::{Deps, INTERNAL_MESSAGE_BYTES, PUBLIC_MESSAGE_BYTES},
@@ -52,6 +53,7 @@ pub const SEED: &str = include_str!("../../sql/seed/user.sql");
 pub struct User {
     deps: Deps,
     relay: Relay,
+    users: Lookup<i64, entity::user::Model>,
     debit: Batcher<DebitBalance, Done>,
     refund: Batcher<RefundBalance, Undone>,
     award: Batcher<AwardPoints, Done>,
@@ -66,12 +68,13 @@ impl User {
         let award = transactions!(deps, config.batch, award_points);
         let reverse = transactions!(deps, config.batch, reverse_points);
         let relay = Relay::new(deps.db.clone(), Arc::clone(&deps.bus), RelayConfig::SMALL);
-        Self { deps, relay, debit, refund, award, reverse }
+        let users = Lookup::new(deps.db.clone(), |db, user_ids| Box::pin(store::users(db, user_ids)));
+        Self { deps, relay, users, debit, refund, award, reverse }
     }
 
     /// Adds what clients may call.
     pub fn add_public(&self, routes: &mut RoutesBuilder) {
-        let users = grpc::Users { db: self.deps.db.clone() };
+        let users = grpc::Users { users: self.users.clone() };
         routes.add_service(UserServiceServer::new(users).max_decoding_message_size(PUBLIC_MESSAGE_BYTES));
     }
 

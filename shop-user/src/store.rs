@@ -153,8 +153,9 @@ fn deltas(users: impl Iterator<Item = (UserId, i64, i64)>) -> Vec<Vec<Value>> {
 }
 
 /// One user.
-pub(crate) async fn user(db: &impl ConnectionTrait, user_id: UserId) -> Result<Option<user::Model>> {
-    Ok(user::Entity::find_by_id(user_id.get()).one(db).await?)
+pub(crate) async fn users(db: &impl ConnectionTrait, user_ids: Vec<i64>) -> Result<Vec<(i64, user::Model)>> {
+    let rows = user::Entity::find().filter(user::Column::UserId.is_in(sql::padded(user_ids))).all(db).await?;
+    Ok(rows.into_iter().map(|row| (row.user_id, row)).collect())
 }
 
 #[cfg(test)]

@@ -76,7 +76,8 @@ impl Config {
         Duration::from_millis(self.body_timeout_ms)
     }
 
-    pub(crate) const fn call_timeout(&self) -> Duration {
+    /// Deadline of each call to a service.
+    pub const fn call_timeout(&self) -> Duration {
         Duration::from_millis(self.call_timeout_ms)
     }
 }

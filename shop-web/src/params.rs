@@ -33,8 +33,42 @@ pub(crate) fn acting_user(app: &App, headers: &HeaderMap) -> Result<Option<UserI
         return Err(problem.with_status(StatusCode::UNAUTHORIZED));
     }
     let Some(text) = single(headers, USER_HEADER)? else { return Ok(None) };
-    let id = canonical_integer(text).ok_or_else(|| Problem::invalid(USER_HEADER, "not an id"))?;
-    Ok(Some(UserId::parse(id, USER_HEADER)?))
+    Ok(Some(user_of(text, USER_HEADER)?))
+}
+
+fn user_of(text: &str, field: &'static str) -> Result<UserId, Problem> {
+    let id = canonical_integer(text).ok_or_else(|| Problem::invalid(field, "not an id"))?;
+    Ok(UserId::parse(id, field)?)
+}
+
+/// The acting user of a stream: by the header, or by the query, as a browser's `EventSource` sends no header of ours.
+pub(crate) struct Watcher(pub(crate) UserId);
+
+/// Who watches.
+#[derive(Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct WatcherParams {
+    /// The acting user, where the header `x-user-id` cannot be sent; believed where the header would be.
+    user_id: Option<String>,
+}
+
+impl FromRequestParts<App> for Watcher {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let by_header = acting_user(app, &parts.headers)?;
+        let Params(params) = Params::<WatcherParams>::from_request_parts(parts, app).await?;
+        let by_query = params.user_id.map(|text| user_of(&text, "userId")).transpose()?;
+        match (by_header, by_query) {
+            (Some(one), Some(other)) if one != other => {
+                Err(Problem::invalid("userId", "another user than the header x-user-id says"))
+            }
+            (one, other) => one.or(other).map(Self).ok_or_else(|| {
+                Problem::invalid(USER_HEADER, "the header x-user-id, or userId in the query, says who acts")
+            }),
+        }
+    }
 }
 
 /// The header `Idempotency-Key`; the order service judges what it says.

@@ -11,6 +11,7 @@ use std::{
 
 use clap::{Args, Parser, Subcommand};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use shop_broker::Broker;
 use shop_common::{telemetry, time::Clock};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -79,6 +80,8 @@ enum Command {
     Order,
     /// The gateway alone.
     Web,
+    /// NameServer and Broker alone, on loopback: for roles on one machine.
+    Broker,
     /// Brings every schema up to date.
     Migrate,
     /// Writes the course's goods, user and coupon; idempotent.
@@ -137,6 +140,7 @@ async fn command(cli: Cli) -> Outcome {
         Command::Pay => role(Role::Pay, &config).await?,
         Command::Order => role(Role::Order, &config).await?,
         Command::Web => web(&config).await?,
+        Command::Broker => broker(&config).await?,
         Command::Migrate => {
             telemetry::init(&config.log.filter);
             open_all(&config).await?.close().await;
@@ -243,6 +247,16 @@ async fn web(config: &Config) -> Result<(), Box<dyn Error + Send + Sync>> {
     println!("Web up: REST {}", shown(&web.addresses));
     stop.asked().await;
     stop.or_at_once(web.stop()).await;
+    Ok(())
+}
+
+async fn broker(config: &Config) -> Result<(), Box<dyn Error + Send + Sync>> {
+    telemetry::init(&config.log.filter);
+    let mut stop = Stop::listen()?;
+    let broker = stop.unless_asked(Broker::start(config.mq.broker(&config.data_dir))).await?;
+    println!("Broker up: name server {}", broker.name_server());
+    stop.asked().await;
+    stop.or_at_once(broker.shutdown()).await;
     Ok(())
 }
 

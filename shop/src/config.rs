@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use shop_broker::BrokerConfig;
 use shop_common::{
     config::{ConfigError, Secret, load},
     db::DatabaseConfig,
@@ -144,6 +145,22 @@ pub struct InternalConfig {
 pub struct MqConfig {
     /// Address of the name server; empty = a broker inside this process.
     pub name_server: String,
+    /// Port of the name server that runs in this process; 0 = a free one.
+    pub name_server_port: u16,
+    /// Port of the broker that runs in this process, which takes the one two below it as well; 0 = a free one.
+    pub broker_port: u16,
+}
+
+impl MqConfig {
+    /// The broker that runs in this process, with its store below `data_dir`.
+    pub(crate) fn broker(&self, data_dir: &Path) -> BrokerConfig {
+        let port = |number: u16| (number != 0).then_some(number);
+        BrokerConfig {
+            data_dir: data_dir.join("mq").join("broker"),
+            name_server_port: port(self.name_server_port),
+            broker_port: port(self.broker_port),
+        }
+    }
 }
 
 /// The flags of a fresh shop in this process, whatever else is configured: its files in `data_dir`, a broker inside, free
@@ -152,6 +169,8 @@ pub(crate) fn fresh(data_dir: &Path) -> Vec<(&'static str, String)> {
     vec![
         ("data_dir", data_dir.display().to_string()),
         ("mq.name_server", String::new()),
+        ("mq.name_server_port", "0".to_owned()),
+        ("mq.broker_port", "0".to_owned()),
         ("grpc.listen", "127.0.0.1:0".to_owned()),
         ("web.listen", "127.0.0.1:0".to_owned()),
         ("goods.database.url", String::new()),

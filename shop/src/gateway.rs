@@ -1,15 +1,19 @@
 //! The REST gateway of this process.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use shop_common::{error::ShopError, id::PayId, link::Link, shutdown::Shutdown};
-use shop_pay::channel::sandbox::Sandbox;
+use shop_common::{
+    error::ShopError,
+    id::PayId,
+    link::{Link, call},
+    shutdown::Shutdown,
+};
+use shop_proto::pay::v1::{PayLikeABuyerRequest, sandbox_service_client::SandboxServiceClient};
 use shop_web::{Buyer, Links, Ops};
 use tokio::task::JoinHandle;
 
 use crate::{
-    assemble::Services,
     config::Config,
     process::{StartError, at, bind},
 };
@@ -36,9 +40,10 @@ pub(crate) async fn serve(
     Ok((addresses, serving))
 }
 
-/// The buyer's page, where the sandbox is in this process.
-pub(crate) fn buyer(services: &Services) -> Option<Arc<dyn Buyer>> {
-    services.pay.sandbox().map(|sandbox| -> Arc<dyn Buyer> { Arc::new(SandboxBuyer(sandbox)) })
+/// The buyer's page, where the sandbox is on; `pay` is where its books are.
+pub(crate) fn buyer(config: &Config, pay: &Link) -> Option<Arc<dyn Buyer>> {
+    let buyer = || SandboxBuyer { sandbox: SandboxServiceClient::new(pay.clone()), timeout: config.web.call_timeout() };
+    config.pay.sandbox.enabled.then(|| -> Arc<dyn Buyer> { Arc::new(buyer()) })
 }
 
 /// All services behind one link.
@@ -54,11 +59,16 @@ pub(crate) fn links_of_one(all: &Link) -> Links {
     }
 }
 
-struct SandboxBuyer(Sandbox);
+struct SandboxBuyer {
+    sandbox: SandboxServiceClient<Link>,
+    timeout: Duration,
+}
 
 #[async_trait::async_trait]
 impl Buyer for SandboxBuyer {
     async fn pay(&self, pay_id: PayId) -> Result<(), ShopError> {
-        self.0.pay_like_a_buyer(pay_id).await
+        let request = call(PayLikeABuyerRequest { pay_id: pay_id.get() }, self.timeout);
+        let paid = self.sandbox.clone().pay_like_a_buyer(request).await;
+        paid.map(drop).map_err(|status| ShopError::from_status(&status))
     }
 }

@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr};
 
 use futures::future::join_all;
-use shop_broker::{Broker, BrokerConfig, BrokerError};
+use shop_broker::{Broker, BrokerError};
 use shop_common::{
     db::Failure,
     id::BadWorker,
@@ -148,7 +148,7 @@ impl Stopping {
 pub(crate) async fn connect_bus(config: &Config) -> Result<(Option<Broker>, SharedBus), StartError> {
     let mq_dir = config.data_dir.join("mq");
     let (broker, name_server) = if config.mq.name_server.is_empty() {
-        let broker = Broker::start(BrokerConfig::new(mq_dir.join("broker"))).await?;
+        let broker = Broker::start(config.mq.broker(&config.data_dir)).await?;
         let name_server = broker.name_server();
         (Some(broker), name_server)
     } else {

@@ -189,7 +189,7 @@ impl Running {
     }
 }
 
-/// A gateway of its own. It has no buyer's page: the sandbox lives in the pay role.
+/// A gateway of its own. The buyer's page reaches the sandbox in the pay role.
 pub struct Web {
     /// Where it listens.
     pub addresses: Vec<SocketAddr>,
@@ -214,8 +214,9 @@ impl Web {
             coupons: others.coupon,
             users: others.user,
         };
+        let buyer = gateway::buyer(config, &links.payments);
         let (switch, shutdown) = shutdown::channel();
-        let (addresses, serving) = gateway::serve(config, links, None, metrics, shutdown).await?;
+        let (addresses, serving) = gateway::serve(config, links, buyer, metrics, shutdown).await?;
         let stopping = Stopping { switch, health: None, config: config.shutdown };
         Ok(Self { addresses, stopping, serving })
     }

@@ -52,7 +52,7 @@ impl Shop {
         services.add_public(&mut public);
         let public = serve_public(config, public, &PUBLIC_SERVICES, shutdown.clone()).await?;
         tasks.push(public.serving);
-        let (links, buyer) = (gateway::links_of_one(&services.link), gateway::buyer(&services));
+        let (links, buyer) = (gateway::links_of_one(&services.link), gateway::buyer(config, &services.link));
         let (web, serving) = gateway::serve(config, links, buyer, metrics, shutdown).await?;
         tasks.push(serving);
         let stopping = Stopping { switch, health: public.health, config: config.shutdown };

@@ -22,4 +22,5 @@ mod outbox;
 mod outbox_run;
 mod points;
 mod script;
+mod shared;
 mod sql;

@@ -9,6 +9,7 @@ use shop_common::{
     error::{Result, ShopError},
     id::{Generator, GoodsId, OrderId},
     link::call,
+    lookup::Lookup,
     money::Fen,
     time::{Clock, Millis},
     trace::TraceParent,
@@ -38,6 +39,7 @@ pub(crate) struct Saga {
     pub(crate) db: Db,
     pub(crate) clock: Clock,
     pub(crate) ids: Arc<Generator>,
+    pub(crate) known: Lookup<(i64, String), Stored>,
     pub(crate) transitions: Transitions,
     pub(crate) participants: Participants,
 }
@@ -47,10 +49,11 @@ impl Saga {
     ///
     /// It runs to its end whether or not its caller is still there (traps 16, 21).
     pub(crate) async fn confirm_order(&self, wanted: Wanted, patience: Instant) -> Result<Stored> {
-        if let Some(known) = self.known(&wanted).await? {
+        let (known, priced) = tokio::join!(self.known(&wanted), self.price(&wanted));
+        if let Some(known) = known? {
             return self.repeat(known, &wanted, patience).await;
         }
-        let priced = match self.price(&wanted).await {
+        let priced = match priced {
             Ok(priced) => priced,
             // What is not left may have been taken by this very request, sent twice at once.
             Err(refusal) => match self.known(&wanted).await? {
@@ -121,7 +124,7 @@ impl Saga {
     }
 
     async fn known(&self, wanted: &Wanted) -> Result<Option<Stored>> {
-        Ok(store::by_request(self.db.read(), wanted.user_id, &wanted.request_id).await?)
+        self.known.get((wanted.user_id.get(), wanted.request_id.clone())).await
     }
 
     /// An order that was stored: if it cannot be read, it is *unknown* what became of it, and never *nothing was done*.

@@ -44,9 +44,7 @@ pub(crate) enum Created {
 /// Load, decide, save.
 pub(crate) async fn create_order(tx: &Tx, commands: &[CreateOrder], now: Millis) -> Result<Vec<Created>> {
     let keys = commands.iter().map(|c| (c.wanted.user_id.get(), c.wanted.request_id.clone())).collect();
-    let known = store::by_requests(tx, keys).await?;
-    let mut by_key: HashMap<(i64, String), Stored> =
-        known.into_iter().map(|stored| ((stored.row.user_id, stored.row.request_id.clone()), stored)).collect();
+    let mut by_key: HashMap<store::Key, Stored> = store::by_requests(tx, keys).await?.into_iter().collect();
     let (mut born, mut outcomes) = (Vec::new(), Vec::with_capacity(commands.len()));
     for command in commands {
         let key = (command.wanted.user_id.get(), command.wanted.request_id.clone());

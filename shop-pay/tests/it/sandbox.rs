@@ -19,7 +19,10 @@ use shop_pay::{
     BadConfig, DEMO_KEY, DEMO_KID, SandboxConfig,
     channel::sandbox::{Deliver, GAPS, Resend},
 };
-use shop_proto::pay::v1::{HintPaidRequest, HintPaidResponse, PaymentStatus, callback_payment_response::Outcome};
+use shop_proto::pay::v1::{
+    HintPaidRequest, HintPaidResponse, PayLikeABuyerRequest, PaymentStatus, callback_payment_response::Outcome,
+    sandbox_service_client::SandboxServiceClient,
+};
 use shop_testkit::eventually;
 
 use crate::world::{World, code, code_of, worlds, worlds_with};
@@ -141,6 +144,27 @@ async fn an_unknown_trade_cannot_be_paid() {
     for world in worlds().await {
         let paid = world.pay.sandbox().unwrap().pay_like_a_buyer(PayId::new(1)).await;
         assert_eq!(code(paid), ShopCode::PaymentNotFound);
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_in_another_process_pays_like_a_buyer() {
+    for world in worlds().await {
+        let payment = world.create(1, "").await;
+        let pay = async |pay_id| {
+            let mut buyer = SandboxServiceClient::new(world.link.clone());
+            buyer.pay_like_a_buyer(PayLikeABuyerRequest { pay_id }).await
+        };
+        pay(payment.pay_id).await.unwrap();
+        world.resend().await;
+        assert_eq!(hint(&world, payment.pay_id).await.unwrap().outcome(), Outcome::AlreadyApplied, "it was notified");
+        assert_eq!(code_of(pay(payment.pay_id + 1).await), ShopCode::PaymentNotFound);
+        assert_eq!(code_of(pay(0).await), ShopCode::ParameterInvalid);
+    }
+    for world in worlds_with(|sandbox| sandbox.enabled = false).await {
+        let request = PayLikeABuyerRequest { pay_id: 1 };
+        let answer = SandboxServiceClient::new(world.link.clone()).pay_like_a_buyer(request).await;
+        assert_eq!(answer.unwrap_err().code(), tonic::Code::Unimplemented);
     }
 }
 

@@ -119,15 +119,24 @@ impl World {
 
     /// Another instance of the service on the same database.
     pub(crate) async fn second_instance(&self) -> Pay {
-        self.instance_with(|_| ()).await
+        self.start_again(|_| (), Arc::clone(&self.ids)).await
     }
 
     /// The same with another configuration.
     pub(crate) async fn instance_with(&self, change: impl Fn(&mut Config)) -> Pay {
+        self.start_again(change, Arc::clone(&self.ids)).await
+    }
+
+    /// The same, whose ids are from another generator.
+    pub(crate) async fn instance_with_ids(&self, ids: Generator) -> Pay {
+        self.start_again(|_| (), Arc::new(ids)).await
+    }
+
+    async fn start_again(&self, change: impl Fn(&mut Config), ids: Arc<Generator>) -> Pay {
         let bus: SharedBus = self.bus.clone();
         let deps = deps(self.test.connect_again().await, bus, self.clock.clone(), self.shutdown.1.clone());
         let around = (&self.orders, &self.points, &self.flaky);
-        start(&config(&self.test, change), deps, Arc::clone(&self.ids), around).unwrap()
+        start(&config(&self.test, change), deps, ids, around).unwrap()
     }
 
     /// Why an instance with this configuration and one more channel does not start.

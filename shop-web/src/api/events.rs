@@ -23,7 +23,7 @@ use tonic::Streaming;
 use super::order::Order;
 use crate::{
     app::App,
-    params::{PathId, User},
+    params::{PathId, Watcher, WatcherParams},
     problem::{Problem, ProblemBody},
 };
 
@@ -37,7 +37,8 @@ const END: &str = "end";
     get, path = "/api/v1/orders/{id}/events", tag = "orders",
     params(
         ("id" = String, Path, description = "The order"),
-        ("x-user-id" = String, Header, description = "The acting user"),
+        ("x-user-id" = Option<String>, Header, description = "The acting user"),
+        WatcherParams,
     ),
     responses(
         (status = 200, description = "Events `order`, `error` and `end`", body = Order, content_type = "text/event-stream"),
@@ -48,7 +49,7 @@ const END: &str = "end";
 pub(crate) async fn watch_order(
     State(app): State<App>,
     shutdown: Option<Extension<Shutdown>>,
-    User(user): User,
+    Watcher(user): Watcher,
     PathId(order_id): PathId,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {

@@ -18,6 +18,31 @@ fn watch() -> Request<Body> {
     request("GET", &format!("/api/v1/orders/{ORDER}/events")).header("x-user-id", USER).body(Body::empty()).unwrap()
 }
 
+fn watch_as(query: &str) -> Request<Body> {
+    request("GET", &format!("/api/v1/orders/{ORDER}/events{query}")).body(Body::empty()).unwrap()
+}
+
+#[tokio::test]
+async fn a_browser_which_sends_no_header_says_in_the_query_who_watches() {
+    let world = World::new();
+    drop(world.fake.watched());
+    assert_eq!(world.send(watch_as(&format!("?userId={USER}"))).await.status, 200);
+    assert_eq!(world.fake.take::<WatchOrderRequest>(), WatchOrderRequest { order_id: ORDER, user_id: USER });
+    for (query, field) in [("", "x-user-id"), ("?userId=x", "userId"), ("?userId=0", "userId")] {
+        assert_eq!(world.send(watch_as(query)).await.problem().2.as_deref(), Some(field), "{query}");
+    }
+    let mut two = watch_as("?userId=1");
+    two.headers_mut().insert("x-user-id", USER.into());
+    assert_eq!(world.send(two).await.problem().0, 400, "whom should it believe?");
+    assert_eq!(world.fake.call_count(), 0);
+}
+
+#[tokio::test]
+async fn the_query_is_believed_no_more_than_the_header() {
+    let world = World::with(&Config { allow_unauthenticated_user_header: Some(false), ..Config::default() });
+    assert_eq!(world.send(watch_as(&format!("?userId={USER}"))).await.status, 401);
+}
+
 fn paid() -> Order {
     Order { pay_status: PayStatus::Paid.into(), ..order() }
 }

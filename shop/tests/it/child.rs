@@ -16,6 +16,8 @@ use tokio::{
 };
 use tonic::transport::{Channel, Endpoint};
 
+use crate::clients::load::Entrance;
+
 /// Longest wait for a process to start, or to end when it was asked to.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -57,10 +59,15 @@ pub(crate) async fn dump(schemas: &Schemas) -> String {
     text
 }
 
-/// A running `shop up`.
-pub(crate) struct Up {
+/// A process of the binary that has said that it runs.
+pub(crate) struct Running {
     child: Child,
     said: Lines<BufReader<ChildStdout>>,
+}
+
+/// A running `shop up`.
+pub(crate) struct Up {
+    process: Running,
     /// Where its services listen.
     pub(crate) grpc: SocketAddr,
     /// Where its gateway listens.
@@ -69,32 +76,25 @@ pub(crate) struct Up {
     pub(crate) log: PathBuf,
 }
 
-impl Up {
-    /// Starts it on free ports with these keys set and waits until it can be called. Its log grows over restarts.
-    pub(crate) async fn start(data_dir: &Path, keys: &[&str]) -> Self {
-        let log = data_dir.join("log");
-        let file = File::options().create(true).append(true).open(&log).unwrap();
-        let mut args = vec!["--set", "grpc.listen=127.0.0.1:0", "--set", "web.listen=127.0.0.1:0"];
-        args.extend(keys.iter().flat_map(|key| ["--set", key]));
-        args.push("up");
-        let mut child = shop(data_dir, &args).stdout(Stdio::piped()).stderr(file).spawn().unwrap();
+impl Running {
+    /// Starts the binary with `args` and waits for the line by which it says that it runs; none if it ended before. Its
+    /// log grows over restarts.
+    pub(crate) async fn start(data_dir: &Path, args: &[&str], log: &Path) -> Option<(Self, String)> {
+        let file = File::options().create(true).append(true).open(log).unwrap();
+        let mut child = shop(data_dir, args).stdout(Stdio::piped()).stderr(file).spawn().unwrap();
         let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
-        let line = timeout(PATIENCE, said.next_line()).await.expect("it starts in time").unwrap();
-        let line = line.unwrap_or_else(|| panic!("it did not start: {}", fs::read_to_string(&log).unwrap()));
-        let rest = line.strip_prefix("shop up: gRPC ").unwrap_or_else(|| panic!("{line}"));
-        let (grpc, rest) = rest.split_once(" | REST ").unwrap();
-        let web = rest.split([' ', '|']).next().unwrap();
-        Self { grpc: grpc.parse().unwrap(), web: web.parse().unwrap(), child, said, log }
+        let line = timeout(PATIENCE, said.next_line()).await.expect("it starts in time").unwrap()?;
+        Some((Self { child, said }, line))
     }
 
-    /// A connection to its services.
-    pub(crate) async fn connect(&self) -> Channel {
-        endpoint(self.grpc).connect().await.unwrap()
+    /// Its number.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id().expect("it runs")
     }
 
     /// Sends it a signal by name, for example `TERM`.
     pub(crate) async fn signal(&self, name: &str) {
-        let pid = self.child.id().expect("it runs").to_string();
+        let pid = self.pid().to_string();
         let sent = Command::new("/bin/sh").args(["-c", "kill -s \"$0\" \"$1\"", name, &pid]).status().await.unwrap();
         assert!(sent.success());
     }
@@ -112,6 +112,49 @@ impl Up {
     /// `kill -9`.
     pub(crate) async fn kill(mut self) {
         self.child.kill().await.unwrap();
+    }
+}
+
+impl Up {
+    /// Starts it on free ports with these keys set and waits until it can be called.
+    pub(crate) async fn start(data_dir: &Path, keys: &[&str]) -> Self {
+        let log = data_dir.join("log");
+        let mut args = vec!["--set", "grpc.listen=127.0.0.1:0", "--set", "web.listen=127.0.0.1:0"];
+        args.extend(keys.iter().flat_map(|key| ["--set", key]));
+        args.push("up");
+        let started = Running::start(data_dir, &args, &log).await;
+        let (process, line) =
+            started.unwrap_or_else(|| panic!("it did not start: {}", fs::read_to_string(&log).unwrap()));
+        let rest = line.strip_prefix("shop up: gRPC ").unwrap_or_else(|| panic!("{line}"));
+        let (grpc, rest) = rest.split_once(" | REST ").unwrap();
+        let web = rest.split([' ', '|']).next().unwrap();
+        Self { process, grpc: grpc.parse().unwrap(), web: web.parse().unwrap(), log }
+    }
+
+    /// Where clients find it.
+    pub(crate) async fn entrance(&self) -> Entrance {
+        let channel = self.connect().await;
+        Entrance { orders: channel.clone(), payments: channel, web: self.web }
+    }
+
+    /// A connection to its services.
+    pub(crate) async fn connect(&self) -> Channel {
+        endpoint(self.grpc).connect().await.unwrap()
+    }
+
+    /// Sends it a signal by name, for example `TERM`.
+    pub(crate) async fn signal(&self, name: &str) {
+        self.process.signal(name).await;
+    }
+
+    /// Waits for its end: how it ended, and its last line.
+    pub(crate) async fn ended(self) -> (ExitStatus, Option<String>) {
+        self.process.ended().await
+    }
+
+    /// `kill -9`.
+    pub(crate) async fn kill(self) {
+        self.process.kill().await;
     }
 }
 

@@ -3,18 +3,20 @@
 //!
 //! A killed process leaves the page cache behind: this says nothing about a power cut.
 
-mod history;
-mod load;
-mod log;
-mod stock;
-
 use std::{env, fs, path::Path, process::Stdio, time::Duration};
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::time::sleep;
 
-use self::{load::Load, log::Log};
-use crate::child::{self, Up, run, shop, stdout};
+use crate::{
+    child::{self, Up, run, shop, stdout},
+    clients::{
+        history,
+        load::{self, Load},
+        log::Log,
+        stock,
+    },
+};
 
 /// How often it is killed, unless `SHOP_CRASH_ROUNDS` says otherwise.
 const ROUNDS: u64 = 20;
@@ -41,7 +43,7 @@ async fn what_was_acknowledged_survives_kill_9() {
             killed_while_it_starts(&dir, Duration::from_millis(random.random_range(5..1000))).await;
         }
         let up = Up::start(&dir, &KEYS).await;
-        let load = Load::start(&up, &log, seed, round).await;
+        let load = Load::start(&up.entrance().await, &log, seed, round);
         let life = Duration::from_millis(random.random_range(5..LIFE));
         println!("round {round}: killed after {life:?}");
         sleep(life).await;
@@ -51,10 +53,12 @@ async fn what_was_acknowledged_survives_kill_9() {
     }
 
     let up = Up::start(&dir, &KEYS).await;
-    load::settle(&up, &log, &schemas).await;
+    let shop = up.entrance().await;
+    load::settle(&shop, &log, &schemas).await;
     let audit = run(&dir, &["audit", "--wait", "60"]).await;
     assert_eq!(audit.status.code(), Some(0), "{}", stdout(&audit));
-    history::check(&up, &log, &schemas).await;
+    history::check(&shop, &log, &schemas).await;
+    log.nothing_is_given_up_alive();
     println!("{}", log.summary());
     log.is_worth_something(rounds);
     up.signal("TERM").await;

@@ -1,8 +1,6 @@
 //! The answer to a COMMIT that is lost or late (F71), on MariaDB: between the order service and its database stands a
 //! proxy that knows a COMMIT when it sees one. The first of a saga writes the order, the second confirms it.
 
-mod proxy;
-
 use futures::future::join_all;
 use shop_common::{
     code::{ShopCode, Verdict},
@@ -10,9 +8,11 @@ use shop_common::{
     db::DatabaseConfig,
 };
 use shop_proto::order::v1::OrderStatus;
-use shop_testkit::eventually;
+use shop_testkit::{
+    eventually,
+    proxy::{Commit, Proxy},
+};
 
-use self::proxy::{Cut, Proxy};
 use crate::world::{
     NO_LOOK, PATIENCE, World, code,
     data::{UNTOUCHED, order, taken_by},
@@ -30,16 +30,16 @@ enum Told {
 }
 
 /// Which COMMIT, what becomes of it, what the client is told, and what the order is in the end.
-const CELLS: [(usize, Cut, Told, OrderStatus); 8] = [
-    (CREATE, Cut::Before, Told::Unknown, OrderStatus::Confirmed),
-    (CREATE, Cut::After, Told::Unknown, OrderStatus::Cancelled),
-    (CREATE, Cut::HoldBefore, Told::Unknown, OrderStatus::Cancelled),
-    (CREATE, Cut::HoldAfter, Told::Unknown, OrderStatus::Cancelled),
-    (CONFIRM, Cut::Before, Told::Ok, OrderStatus::Confirmed),
-    (CONFIRM, Cut::After, Told::Ok, OrderStatus::Confirmed),
-    (CONFIRM, Cut::HoldBefore, Told::Unknown, OrderStatus::Confirmed),
+const CELLS: [(usize, Commit, Told, OrderStatus); 8] = [
+    (CREATE, Commit::Before, Told::Unknown, OrderStatus::Confirmed),
+    (CREATE, Commit::After, Told::Unknown, OrderStatus::Cancelled),
+    (CREATE, Commit::HoldBefore, Told::Unknown, OrderStatus::Cancelled),
+    (CREATE, Commit::HoldAfter, Told::Unknown, OrderStatus::Cancelled),
+    (CONFIRM, Commit::Before, Told::Ok, OrderStatus::Confirmed),
+    (CONFIRM, Commit::After, Told::Ok, OrderStatus::Confirmed),
+    (CONFIRM, Commit::HoldBefore, Told::Unknown, OrderStatus::Confirmed),
     // The saga reads the row before it answers.
-    (CONFIRM, Cut::HoldAfter, Told::Ok, OrderStatus::Confirmed),
+    (CONFIRM, Commit::HoldAfter, Told::Ok, OrderStatus::Confirmed),
 ];
 
 #[tokio::test]
@@ -47,23 +47,23 @@ async fn a_lost_answer_to_a_commit_is_never_taken_for_a_no() {
     join_all(CELLS.map(play)).await;
 }
 
-async fn play((nth, cut, told, end): (usize, Cut, Told, OrderStatus)) {
+async fn play((nth, cut, told, end): (usize, Commit, Told, OrderStatus)) {
     let what = format!("commit {nth}, {cut:?}");
     let Some(databases) = on_mariadb().await else { return };
-    let proxy = Proxy::start(databases[3].config.url.reveal()).await;
-    let config = DatabaseConfig { url: Secret::new(proxy.url()), max_connections: 8 };
+    let (proxy, url) = Proxy::before_mysql(databases[3].config.url.reveal()).await;
+    let config = DatabaseConfig { url: Secret::new(url), max_connections: 8 };
     let keys = [NO_LOOK, ("order.saga_deadline_s", "2"), ("order.step_timeout_ms", "1000")];
     let world = World::with_orders_reached_by(databases, &keys, config).await.stocked().await;
 
-    proxy.cut(nth, cut);
+    proxy.spoil_commit(nth, cut);
     let answer = world.confirm(order("k")).await;
-    proxy.release();
+    proxy.heal();
     match told {
         Told::Ok => assert!(answer.is_ok(), "{what}: {answer:?}"),
         Told::Unknown => assert_eq!(answer.clone().unwrap_err().verdict(), Verdict::Unknown, "{what}: {answer:?}"),
     }
     assert!(proxy.commits() >= nth, "{what}: it was there to be cut");
-    let is_stored = (nth, cut) != (CREATE, Cut::Before);
+    let is_stored = (nth, cut) != (CREATE, Commit::Before);
     if is_stored {
         let order_id = world.order_under("k").await;
         let is_confirmed = async || end != OrderStatus::Confirmed || world.status(order_id).await == end;

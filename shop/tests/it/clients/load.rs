@@ -17,7 +17,10 @@ use shop::audit::Schemas;
 use shop_common::time::Clock;
 use shop_pay::{DEMO_KEY, DEMO_KID};
 use shop_proto::{
-    order::v1::{ConfirmItem, ConfirmOrderRequest, Order, order_service_client::OrderServiceClient},
+    order::v1::{
+        CancelOrderRequest, ConfirmItem, ConfirmOrderRequest, GetOrderRequest, Order, OrderStatus,
+        order_service_client::OrderServiceClient,
+    },
     pay::v1::{CallbackPaymentRequest, CreatePaymentRequest, Payment, pay_service_client::PayServiceClient},
 };
 use shop_testkit::participant::execute;
@@ -31,7 +34,17 @@ use super::{
     log::{Answer, Log, Way},
     stock::{self, COUPONS, GOODS, USERS},
 };
-use crate::child::Up;
+
+/// Where clients find a shop.
+#[derive(Clone)]
+pub(crate) struct Entrance {
+    /// `OrderService`.
+    pub(crate) orders: Channel,
+    /// `PayService`.
+    pub(crate) payments: Channel,
+    /// The gateway.
+    pub(crate) web: SocketAddr,
+}
 
 /// Longest wait for one answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -39,16 +52,16 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Clients at work.
-pub(super) struct Load {
+pub(crate) struct Load {
     is_over: Arc<AtomicBool>,
     clients: JoinSet<()>,
 }
 
 /// One client of the shop.
 #[derive(Clone)]
-pub(super) struct Client {
-    pub(super) orders: OrderServiceClient<Channel>,
-    pub(super) payments: PayServiceClient<Channel>,
+pub(crate) struct Client {
+    pub(crate) orders: OrderServiceClient<Channel>,
+    pub(crate) payments: PayServiceClient<Channel>,
     http: reqwest::Client,
     web: SocketAddr,
     log: Log,
@@ -56,11 +69,11 @@ pub(super) struct Client {
 
 impl Load {
     /// One client for each buyer.
-    pub(super) async fn start(up: &Up, log: &Log, seed: u64, round: u64) -> Self {
+    pub(crate) fn start(shop: &Entrance, log: &Log, seed: u64, round: u64) -> Self {
         let is_over = Arc::new(AtomicBool::new(false));
         let mut clients = JoinSet::new();
         for user_id in 1..=USERS {
-            let client = Client::connect(up, log).await;
+            let client = Client::of(shop, log);
             let random = StdRng::seed_from_u64(seed ^ (round << 32) ^ user_id.unsigned_abs());
             clients.spawn(client.work(user_id, round, random, Arc::clone(&is_over)));
         }
@@ -68,24 +81,23 @@ impl Load {
     }
 
     /// Lets no client ask anything more.
-    pub(super) fn stop_asking(&self) {
+    pub(crate) fn stop_asking(&self) {
         self.is_over.store(true, Ordering::SeqCst);
     }
 
     /// Waits for the answers, or for their absence.
-    pub(super) async fn ended(self) {
+    pub(crate) async fn ended(self) {
         self.clients.join_all().await;
     }
 }
 
 impl Client {
-    pub(super) async fn connect(up: &Up, log: &Log) -> Self {
-        let channel = up.connect().await;
+    pub(crate) fn of(shop: &Entrance, log: &Log) -> Self {
         Self {
-            orders: OrderServiceClient::new(channel.clone()),
-            payments: PayServiceClient::new(channel),
+            orders: OrderServiceClient::new(shop.orders.clone()),
+            payments: PayServiceClient::new(shop.payments.clone()),
             http: reqwest::Client::builder().timeout(TIMEOUT).build().unwrap(),
-            web: up.web,
+            web: shop.web,
             log: log.clone(),
         }
     }
@@ -103,12 +115,44 @@ impl Client {
             let coupon = i64::try_from(round * 25 + number).unwrap();
             let request = request(&request_id, user_id, coupon, &mut random);
             let way = *[None, Some(Way::Page), Some(Way::Notice)].choose(&mut random).unwrap();
-            self.log.ask(&request, way);
-            if let Some(order) = self.confirm(&request_id).await
-                && way.is_some()
-            {
+            // The sandbox gives back only what was paid at the sandbox.
+            let is_cancelled = way != Some(Way::Notice) && random.random_ratio(1, 4);
+            self.log.ask(&request, way, is_cancelled);
+            let Some(order) = self.confirm(&request_id).await else { continue };
+            if way.is_some() {
                 self.pay(&order).await;
             }
+            if is_cancelled {
+                self.cancel(&order).await;
+            }
+            self.look(&order).await;
+        }
+    }
+
+    /// Cancels an order; true once that is acknowledged.
+    async fn cancel(&mut self, order: &Order) -> bool {
+        let (order_id, user_id) = (order.order_id, order.user_id);
+        self.log.cancel(&order.request_id, "cancel asked for", |cancel| cancel.is_asked = true);
+        let mut request = Request::new(CancelOrderRequest { order_id, user_id, reason: "of chance".to_owned() });
+        request.set_timeout(TIMEOUT);
+        match Answer::of(self.orders.cancel_order(request).await) {
+            Answer::Done(cancelled) => {
+                let is_over = [OrderStatus::Cancelled, OrderStatus::Refunded].contains(&cancelled.get_ref().status());
+                assert!(is_over, "{cancelled:?}");
+                self.log.cancel(&order.request_id, "cancel acknowledged", |cancel| cancel.is_acknowledged = true);
+                true
+            }
+            Answer::Refused(code) => panic!("no cancel may be refused: {code:?} {order:?}"),
+            Answer::Open => false,
+        }
+    }
+
+    /// Reads the order again, if that can be done now: what was seen may only go on (H8).
+    async fn look(&mut self, order: &Order) {
+        let mut request = Request::new(GetOrderRequest { order_id: order.order_id, user_id: order.user_id });
+        request.set_timeout(TIMEOUT);
+        if let Ok(now) = self.orders.get_order(request).await {
+            self.log.seen(&order.request_id, now.get_ref());
         }
     }
 
@@ -176,13 +220,8 @@ impl Client {
     }
 
     async fn notify(&mut self, payment: &Payment) -> bool {
-        let body = serde_json::json!({
-            "notify_id": format!("n{}", payment.pay_id), "pay_id": payment.pay_id.to_string(),
-            "channel_trade_no": format!("T{}", payment.pay_id), "merchant_id": "shop",
-            "amount_fen": payment.amount_fen, "currency": "CNY", "status": "SUCCESS",
-        });
-        let body = body.to_string().into_bytes();
-        let headers = [("x-shop-signature".to_owned(), signature(&body))].into();
+        let (header, signature, body) = notification(payment);
+        let headers = [(header.to_owned(), signature)].into();
         let mut request = Request::new(CallbackPaymentRequest { channel: "sandbox".to_owned(), headers, body });
         request.set_timeout(TIMEOUT);
         match Answer::of(self.payments.callback_payment(request).await) {
@@ -193,10 +232,10 @@ impl Client {
     }
 }
 
-/// Asks until every order and every payment is acknowledged or definitely refused; then four minutes pass for the
+/// Asks until every order, payment and cancel is acknowledged or definitely refused; then four minutes pass for the
 /// sandbox, whose notifications went to a shop that was killed.
-pub(super) async fn settle(up: &Up, log: &Log, schemas: &Schemas) {
-    let client = Client::connect(up, log).await;
+pub(crate) async fn settle(shop: &Entrance, log: &Log, schemas: &Schemas) {
+    let client = Client::of(shop, log);
     let end = Instant::now() + PATIENCE;
     let settled = log.asked().into_iter().map(|asked| {
         let mut client = client.clone();
@@ -208,12 +247,14 @@ pub(super) async fn settle(up: &Up, log: &Log, schemas: &Schemas) {
                 sleep(Duration::from_millis(100)).await;
             }
             let asked = client.log.of(request_id);
-            let (Some(order), Some(pay)) = (asked.order(), &asked.pay) else { return };
-            let mut is_acknowledged = pay.is_acknowledged;
+            let Some(order) = asked.order() else { return };
+            let mut is_acknowledged = asked.is_done();
             while !is_acknowledged {
-                assert!(Instant::now() < end, "not paid: {asked:?}");
-                is_acknowledged = client.pay(order).await;
+                assert!(Instant::now() < end, "not done: {asked:?}");
+                is_acknowledged =
+                    if asked.cancel.is_some() { client.cancel(order).await } else { client.pay(order).await };
             }
+            client.look(order).await;
         }
     });
     stream::iter(settled).buffer_unordered(16).collect::<Vec<()>>().await;
@@ -242,12 +283,19 @@ fn request(request_id: &str, user_id: i64, coupon: i64, random: &mut StdRng) -> 
     }
 }
 
-/// The sandbox's signature of `body`, made now.
-fn signature(body: &[u8]) -> String {
+/// The sandbox's notification that `payment` succeeded, signed now: the name of the header, what stands in it, the body.
+pub(crate) fn notification(payment: &Payment) -> (&'static str, String, Vec<u8>) {
+    let body = serde_json::json!({
+        "notify_id": format!("n{}", payment.pay_id), "pay_id": payment.pay_id.to_string(),
+        "channel_trade_no": format!("T{}", payment.pay_id), "merchant_id": "shop",
+        "amount_fen": payment.amount_fen, "currency": "CNY", "status": "SUCCESS",
+    });
+    let body = body.to_string().into_bytes();
     let seconds = (Clock::system().now().get() / 1000).to_string();
     let mut mac = Hmac::<Sha256>::new_from_slice(DEMO_KEY.as_bytes()).unwrap();
-    for part in [seconds.as_bytes(), b".", body] {
+    for part in [seconds.as_bytes(), b".", &body] {
         mac.update(part);
     }
-    format!("t={seconds},kid={DEMO_KID},v1={}", hex::encode(mac.finalize().into_bytes()))
+    let signature = format!("t={seconds},kid={DEMO_KID},v1={}", hex::encode(mac.finalize().into_bytes()));
+    ("x-shop-signature", signature, body)
 }

@@ -4,30 +4,30 @@ use shop::audit::Schemas;
 use shop_testkit::participant::execute;
 
 /// Buyers, from 1 on; each is one client.
-pub(super) const USERS: i64 = 6;
+pub(crate) const USERS: i64 = 6;
 /// Goods, from 1 on.
-pub(super) const GOODS: i64 = 3;
+pub(crate) const GOODS: i64 = 3;
 /// Units of each.
-pub(super) const STOCK: i64 = 1_000_000;
+pub(crate) const STOCK: i64 = 1_000_000;
 /// What everybody has, in fen.
-pub(super) const BALANCE: i64 = 1_000_000_000;
+pub(crate) const BALANCE: i64 = 1_000_000_000;
 /// Coupons of each buyer.
-pub(super) const COUPONS: i64 = 500;
+pub(crate) const COUPONS: i64 = 500;
 /// What each takes off.
-pub(super) const DISCOUNT: i64 = 300;
+pub(crate) const DISCOUNT: i64 = 300;
 
 /// Price of one unit, in fen.
-pub(super) const fn price(goods_id: i64) -> i64 {
+pub(crate) const fn price(goods_id: i64) -> i64 {
     goods_id * 1250
 }
 
 /// Number `index` of the coupons of `user_id`.
-pub(super) const fn coupon(user_id: i64, index: i64) -> i64 {
+pub(crate) const fn coupon(user_id: i64, index: i64) -> i64 {
     user_id * COUPONS + index
 }
 
 /// Writes it, each with its opening ledger row.
-pub(super) async fn fill(schemas: &Schemas) {
+pub(crate) async fn fill(schemas: &Schemas) {
     for goods in 1..=GOODS {
         let columns = "(goods_id, goods_name, goods_number, goods_price_fen, add_ms)";
         let row = format!("({goods}, 'x', {STOCK}, {}, 1)", price(goods));

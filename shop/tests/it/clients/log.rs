@@ -13,14 +13,14 @@ use shop_common::{
     error::ShopError,
 };
 use shop_proto::{
-    order::v1::{ConfirmOrderRequest, Order},
+    order::v1::{ConfirmOrderRequest, Order, OrderStatus},
     pay::v1::Payment,
 };
 use tonic::Status;
 
 /// One answer to a request.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Answer<T> {
+pub(crate) enum Answer<T> {
     /// It is done.
     Done(T),
     /// A definite no.
@@ -31,25 +31,38 @@ pub(super) enum Answer<T> {
 
 /// A request to place an order, and all answers to it.
 #[derive(Clone, Debug)]
-pub(super) struct Asked {
-    pub(super) request: ConfirmOrderRequest,
-    pub(super) answers: Vec<Answer<Order>>,
-    pub(super) pay: Option<Pay>,
+pub(crate) struct Asked {
+    pub(crate) request: ConfirmOrderRequest,
+    pub(crate) answers: Vec<Answer<Order>>,
+    pub(crate) pay: Option<Pay>,
+    /// Whether its buyer changes his mind.
+    pub(crate) cancel: Option<Cancel>,
+    /// The order as it was last seen.
+    seen: Option<Order>,
+}
+
+/// How far a cancel got.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Cancel {
+    /// Whether the shop may have heard of it.
+    pub(crate) is_asked: bool,
+    /// Whether the shop said that the order is cancelled.
+    pub(crate) is_acknowledged: bool,
 }
 
 /// How an order is paid, and how far that got.
 #[derive(Clone, Debug)]
-pub(super) struct Pay {
-    pub(super) way: Way,
+pub(crate) struct Pay {
+    pub(crate) way: Way,
     /// All payments that were acknowledged.
-    pub(super) created: Vec<Payment>,
+    pub(crate) created: Vec<Payment>,
     /// Whether the payment itself was acknowledged: by the page, or by `success`.
-    pub(super) is_acknowledged: bool,
+    pub(crate) is_acknowledged: bool,
 }
 
 /// How an order is paid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub(crate) enum Way {
     /// On the sandbox's page.
     Page,
     /// By a notification that the test signs.
@@ -58,7 +71,7 @@ pub(super) enum Way {
 
 /// The log; clones are one.
 #[derive(Clone)]
-pub(super) struct Log(Arc<Mutex<Inner>>);
+pub(crate) struct Log(Arc<Mutex<Inner>>);
 
 struct Inner {
     file: File,
@@ -67,7 +80,7 @@ struct Inner {
 
 impl<T> Answer<T> {
     /// What a client may conclude from `answer`.
-    pub(super) fn of(answer: Result<T, Status>) -> Self {
+    pub(crate) fn of(answer: Result<T, Status>) -> Self {
         match answer {
             Ok(done) => Self::Done(done),
             Err(status) => {
@@ -81,38 +94,68 @@ impl<T> Answer<T> {
 
 impl Asked {
     /// The last answer, unless the question is open.
-    pub(super) fn definite(&self) -> Option<&Answer<Order>> {
+    pub(crate) fn definite(&self) -> Option<&Answer<Order>> {
         self.answers.last().filter(|answer| **answer != Answer::Open)
     }
 
+    /// Whether what the client wants of the order beyond its confirmation is acknowledged.
+    pub(crate) fn is_done(&self) -> bool {
+        match (&self.cancel, &self.pay) {
+            (Some(cancel), _) => cancel.is_acknowledged,
+            (None, Some(pay)) => pay.is_acknowledged,
+            (None, None) => true,
+        }
+    }
+
+    /// The order, if it was ever acknowledged and stands.
+    pub(crate) fn standing(&self) -> Option<&Order> {
+        self.order().filter(|_| self.cancel.is_none())
+    }
+
     /// The order, if it was ever acknowledged.
-    pub(super) fn order(&self) -> Option<&Order> {
+    pub(crate) fn order(&self) -> Option<&Order> {
         self.answers.iter().find_map(|answer| if let Answer::Done(order) = answer { Some(order) } else { None })
     }
 }
 
 impl Log {
-    pub(super) fn create(path: &Path) -> Self {
+    pub(crate) fn create(path: &Path) -> Self {
         Self(Arc::new(Mutex::new(Inner { file: File::create(path).unwrap(), asked: BTreeMap::new() })))
     }
 
     /// Writes down that `request` is about to be sent, for the first time or again.
-    pub(super) fn ask(&self, request: &ConfirmOrderRequest, way: Option<Way>) {
+    pub(crate) fn ask(&self, request: &ConfirmOrderRequest, way: Option<Way>, is_cancelled: bool) {
         let mut inner = self.0.lock().unwrap();
         writeln!(inner.file, "ask {request:?}").unwrap();
         let pay = way.map(|way| Pay { way, created: Vec::new(), is_acknowledged: false });
-        let asked = Asked { request: request.clone(), answers: Vec::new(), pay };
+        let cancel = is_cancelled.then(Cancel::default);
+        let asked = Asked { request: request.clone(), answers: Vec::new(), pay, cancel, seen: None };
         inner.asked.entry(request.request_id.clone()).or_insert(asked);
     }
 
     /// Writes down what came back.
-    pub(super) fn answered(&self, request_id: &str, answer: Answer<Order>) {
+    pub(crate) fn answered(&self, request_id: &str, answer: Answer<Order>) {
         self.change(request_id, &format!("{answer:?}"), |asked| asked.answers.push(answer));
     }
 
     /// Writes down what became of the payment.
-    pub(super) fn pay(&self, request_id: &str, what: &str, change: impl FnOnce(&mut Pay)) {
+    pub(crate) fn pay(&self, request_id: &str, what: &str, change: impl FnOnce(&mut Pay)) {
         self.change(request_id, what, |asked| change(asked.pay.as_mut().unwrap()));
+    }
+
+    /// Writes down what became of the cancel.
+    pub(crate) fn cancel(&self, request_id: &str, what: &str, change: impl FnOnce(&mut Cancel)) {
+        self.change(request_id, what, |asked| change(asked.cancel.as_mut().unwrap()));
+    }
+
+    /// Writes down how an order stands; it must not have stood further before.
+    pub(crate) fn seen(&self, request_id: &str, now: &Order) {
+        let what = format!("seen {:?} {:?}", now.status(), now.pay_status());
+        self.change(request_id, &what, |asked| {
+            if let Some(before) = asked.seen.replace(now.clone()) {
+                assert!(goes_on(&before, now), "{before:?}, then {now:?}");
+            }
+        });
     }
 
     fn change(&self, request_id: &str, what: &str, change: impl FnOnce(&mut Asked)) {
@@ -122,12 +165,12 @@ impl Log {
     }
 
     /// Everything, by request.
-    pub(super) fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<Asked> {
         self.0.lock().unwrap().asked.values().cloned().collect()
     }
 
     /// One request.
-    pub(super) fn of(&self, request_id: &str) -> Asked {
+    pub(crate) fn of(&self, request_id: &str) -> Asked {
         self.0.lock().unwrap().asked[request_id].clone()
     }
 
@@ -136,25 +179,41 @@ impl Log {
     }
 
     /// How much was done.
-    pub(super) fn summary(&self) -> String {
-        let cancelled = |asked: &Asked| matches!(asked.definite(), Some(Answer::Refused(_)));
+    pub(crate) fn summary(&self) -> String {
+        let given_up = |asked: &Asked| matches!(asked.definite(), Some(Answer::Refused(_)));
         format!(
-            "{} requests, {} orders, {} cancelled, {} once without an answer, {} payments acknowledged",
+            "{} requests, {} orders, {} given up, {} once without an answer, {} payments and {} cancels acknowledged",
             self.count(|_| true),
             self.count(|asked| asked.order().is_some()),
-            self.count(cancelled),
+            self.count(given_up),
             self.count(was_open),
             self.count(is_paid),
+            self.count(|asked| asked.cancel.is_some_and(|cancel| cancel.is_acknowledged)),
         )
     }
 
+    /// Where nothing is wrong but that the shop dies, only what its death interrupted is given up.
+    pub(crate) fn nothing_is_given_up_alive(&self) {
+        for asked in self.asked() {
+            let is_given_up = matches!(asked.definite(), Some(Answer::Refused(_)));
+            assert!(!is_given_up || was_open(&asked), "cancelled, but nobody interrupted it: {asked:?}");
+        }
+    }
+
     /// A run in which nothing was interrupted or paid shows nothing.
-    pub(super) fn is_worth_something(&self, rounds: u64) {
+    pub(crate) fn is_worth_something(&self, rounds: u64) {
         let rounds = usize::try_from(rounds).unwrap();
         assert!(self.count(|asked| asked.order().is_some()) > rounds, "{}", self.summary());
         assert!(self.count(was_open) >= rounds / 2, "{}", self.summary());
         assert!(self.count(is_paid) >= rounds / 2, "{}", self.summary());
     }
+}
+
+/// Whether an order may stand as `now` after it has stood as `before` (H8).
+fn goes_on(before: &Order, now: &Order) -> bool {
+    let is_over = [OrderStatus::Cancelled, OrderStatus::Refunded].contains(&before.status());
+    let status_stays = before.status() == now.status();
+    (status_stays || !is_over) && now.status() >= before.status() && now.pay_status() >= before.pay_status()
 }
 
 fn was_open(asked: &Asked) -> bool {

@@ -1,0 +1,142 @@
+//! Group commit: writers of one SQLite file that queued up while another one ran go on in its transaction, each behind a
+//! savepoint of its own, and share its commit. MySQL has this in the engine; SQLite syncs the disk for every commit.
+//!
+//! Nobody waits for company: whoever has run queues up once more, and commits when its turn comes again, behind all who
+//! were waiting by then. A writer is answered after the commit; one that fails takes nobody with it.
+
+use std::sync::Arc;
+
+use sea_orm::{DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, TransactionOptions, TransactionTrait};
+use tokio::{
+    sync::{Mutex, MutexGuard, watch},
+    time::timeout,
+};
+
+use super::{ACQUIRE_TIMEOUT, Failure, Result, Tx};
+
+/// The transaction that writers of one file share.
+#[derive(Debug, Default)]
+pub(super) struct SharedTx(Mutex<Option<Open>>);
+
+/// A transaction whose members have run and wait for its commit.
+#[derive(Debug)]
+struct Open {
+    tx: Tx,
+    state: watch::Sender<State>,
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    Open,
+    Committing,
+    Done(Result<()>),
+}
+
+impl SharedTx {
+    /// Runs `body` in a transaction of `connection`, alone or with others; durable when it answers.
+    pub(super) async fn write<T>(
+        self: &Arc<Self>,
+        connection: &DatabaseConnection,
+        body: impl AsyncFnOnce(&Tx) -> Result<T>,
+    ) -> Result<T> {
+        let turn = timeout(ACQUIRE_TIMEOUT, self.0.lock()).await;
+        let mut turn = turn.map_err(|_| Failure::NotRun("other writers took too long".into()))?;
+        let ran = match turn.take() {
+            Some(open) => open.join(body, &mut turn).await,
+            None => Open::begin(connection).await?.first(body, &mut turn).await,
+        };
+        drop(turn);
+        let (value, state) = ran.map_err(Failure::before_commit)?;
+        // In a task of its own: a writer that goes away never leaves the others in an open transaction.
+        let committed = tokio::spawn(Arc::clone(self).committed(state));
+        committed.await.map_err(|error| Failure::Down(error.to_string().into()))??;
+        Ok(value)
+    }
+
+    async fn committed(self: Arc<Self>, mut state: watch::Receiver<State>) -> Result<()> {
+        tokio::select! {
+            biased;
+            outcome = outcome(&mut state) => return outcome,
+            mut turn = self.0.lock() => if let Some(open) = turn.take() {
+                open.commit().await;
+            },
+        }
+        outcome(&mut state).await
+    }
+}
+
+impl Open {
+    #[expect(clippy::disallowed_methods, reason = "with db.rs the one place that begins a transaction")]
+    async fn begin(connection: &DatabaseConnection) -> Result<Self> {
+        // Deferred transactions that read and then write die of SQLITE_BUSY however long they wait.
+        let sqlite_transaction_mode = Some(SqliteTransactionMode::Immediate);
+        let options = TransactionOptions { sqlite_transaction_mode, ..Default::default() };
+        let tx = connection.begin_with_options(options).await.map_err(|error| Failure::from(error).before_commit())?;
+        Ok(Self { tx, state: watch::Sender::new(State::Open) })
+    }
+
+    /// The first member needs no savepoint: nobody loses anything when all of it is rolled back.
+    async fn first<T>(
+        self,
+        body: impl AsyncFnOnce(&Tx) -> Result<T>,
+        turn: &mut MutexGuard<'_, Option<Self>>,
+    ) -> Result<(T, watch::Receiver<State>)> {
+        match body(&self.tx).await {
+            Ok(value) => Ok((value, self.wait(turn))),
+            Err(failure) => {
+                roll_back(self.tx).await;
+                Err(failure)
+            }
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a savepoint, in the one place that begins transactions")]
+    async fn join<T>(
+        self,
+        body: impl AsyncFnOnce(&Tx) -> Result<T>,
+        turn: &mut MutexGuard<'_, Option<Self>>,
+    ) -> Result<(T, watch::Receiver<State>)> {
+        let savepoint = self.tx.begin().await?;
+        match body(&savepoint).await {
+            Ok(value) => {
+                savepoint.commit().await?;
+                Ok((value, self.wait(turn)))
+            }
+            Err(failure) => {
+                // Where the engine has given up the whole transaction, the others run again in another one.
+                if roll_back(savepoint).await {
+                    drop(self.wait(turn));
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    fn wait(self, turn: &mut MutexGuard<'_, Option<Self>>) -> watch::Receiver<State> {
+        let state = self.state.subscribe();
+        **turn = Some(self);
+        state
+    }
+
+    async fn commit(self) {
+        self.state.send_replace(State::Committing);
+        let done = self.tx.commit().await.map_err(Failure::from);
+        self.state.send_replace(State::Done(done));
+    }
+}
+
+/// What became of the transaction; one that was given up before its COMMIT rolled back.
+async fn outcome(state: &mut watch::Receiver<State>) -> Result<()> {
+    let decided = state.wait_for(|state| matches!(state, State::Done(_))).await.map(|state| state.clone());
+    match decided.unwrap_or_else(|_| state.borrow().clone()) {
+        State::Done(outcome) => outcome,
+        State::Committing => Err(Failure::Down("the answer to COMMIT was lost".into())),
+        State::Open => Err(Failure::Rollback("the transaction was given up by another writer".into())),
+    }
+}
+
+/// Whether it could be rolled back; else its connection is dropped.
+async fn roll_back(tx: DatabaseTransaction) -> bool {
+    let rolled_back = tx.rollback().await;
+    rolled_back.inspect_err(|error| tracing::warn!(%error, "rollback failed; the connection is dropped")).is_ok()
+}

@@ -1,0 +1,112 @@
+//! Writers of one SQLite file share commits, and nothing else.
+
+use std::sync::Arc;
+
+use shop_common::{
+    db::{Db, Failure},
+    sql::insert_many,
+};
+use shop_testkit::{TestDb, sqlite};
+use tokio::{
+    sync::{Notify, oneshot},
+    task::JoinHandle,
+};
+
+use crate::item::{self, ids, item};
+
+/// A writer of row 1 that is inside of its transaction until it is told to go on.
+struct First {
+    written: JoinHandle<Result<(), Failure>>,
+    go_on: Arc<Notify>,
+}
+
+async fn first(test: &TestDb) -> First {
+    let (db, go_on) = (test.db.clone(), Arc::new(Notify::new()));
+    let (told, is_inside) = (Arc::clone(&go_on), oneshot::channel());
+    let (inside, is_inside) = is_inside;
+    let written = tokio::spawn(async move {
+        db.write_tx(async |tx| {
+            insert_many(tx, vec![item(1, "1", 0)]).await?;
+            let _ = inside.send(());
+            told.notified().await;
+            Ok(())
+        })
+        .await
+    });
+    is_inside.await.unwrap();
+    First { written, go_on }
+}
+
+fn write(db: &Db, id: i64) -> impl Future<Output = Result<(), Failure>> {
+    item::insert(db, vec![item(id, &id.to_string(), 0)])
+}
+
+#[tokio::test]
+async fn who_queued_up_goes_on_in_the_same_transaction() {
+    let test = sqlite(&[item::FILE]).await;
+    let First { written, go_on } = first(&test).await;
+    let mut second = Box::pin(test.db.write_tx(async |tx| {
+        assert_eq!(ids(&test.db).await, [0_i64; 0], "the first is not committed yet");
+        assert_eq!(item::quantity(tx, 1).await?, 0, "and is seen from inside");
+        insert_many(tx, vec![item(2, "2", 0)]).await
+    }));
+    assert!(futures::poll!(&mut second).is_pending(), "it queues up");
+    go_on.notify_one();
+    second.await.unwrap();
+    written.await.unwrap().unwrap();
+    assert_eq!(ids(&test.connect_again().await).await, [1, 2], "durable when they are answered");
+}
+
+#[tokio::test]
+async fn who_fails_takes_nobody_with_it() {
+    let test = sqlite(&[item::FILE]).await;
+    let First { written, go_on } = first(&test).await;
+    let mut fails = Box::pin(test.db.write_tx(async |tx| {
+        insert_many(tx, vec![item(2, "2", 0)]).await?;
+        Err::<(), _>(Failure::guard("item"))
+    }));
+    let mut twice = Box::pin(write(&test.db, 1));
+    let mut last = Box::pin(write(&test.db, 3));
+    for waiting in [futures::poll!(&mut fails), futures::poll!(&mut twice), futures::poll!(&mut last)] {
+        assert!(waiting.is_pending());
+    }
+    go_on.notify_one();
+    assert!(matches!(fails.await, Err(Failure::Rollback(why)) if why.contains("guard")));
+    assert!(matches!(twice.await, Err(Failure::Rollback(_))), "the key is there already, though not committed");
+    last.await.unwrap();
+    written.await.unwrap().unwrap();
+    assert_eq!(ids(&test.connect_again().await).await, [1, 3]);
+}
+
+#[tokio::test]
+async fn who_goes_away_in_its_body_is_rolled_back_and_the_others_are_told() {
+    let test = sqlite(&[item::FILE]).await;
+    let First { written, go_on } = first(&test).await;
+    let (inside, is_inside) = oneshot::channel();
+    let mut leaves = Box::pin(test.db.write_tx(async |tx| {
+        insert_many(tx, vec![item(2, "2", 0)]).await?;
+        let _ = inside.send(());
+        std::future::pending::<Result<(), Failure>>().await
+    }));
+    assert!(futures::poll!(&mut leaves).is_pending());
+    go_on.notify_one();
+    tokio::select! {
+        _ = &mut leaves => unreachable!(),
+        inside = is_inside => inside.unwrap(),
+    }
+    drop(leaves);
+    assert!(matches!(written.await.unwrap(), Err(Failure::Rollback(_))), "it may run again");
+    write(&test.db, 3).await.unwrap();
+    assert_eq!(ids(&test.db).await, [3], "the connection is good for the next one");
+}
+
+#[tokio::test]
+async fn who_goes_away_after_its_body_leaves_no_transaction_open() {
+    let test = sqlite(&[item::FILE]).await;
+    let First { written, go_on } = first(&test).await;
+    go_on.notify_one();
+    written.abort();
+    let _ = written.await;
+    // Another process would wait for the file as long as a transaction is open.
+    write(&test.connect_again().await, 2).await.unwrap();
+}

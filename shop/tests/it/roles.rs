@@ -1,0 +1,166 @@
+//! The six roles as processes of their own, as on several machines: an order from its confirmation to its points, another
+//! one given back, a role that is killed in the middle, and the audit over files that no process shares.
+
+use std::time::Duration;
+
+use shop::seed::seed;
+use shop_proto::{
+    order::v1::{
+        CancelOrderRequest, ConfirmItem, ConfirmOrderRequest, GetOrderRequest, Order, OrderStatus, PayStatus,
+        order_service_client::OrderServiceClient,
+    },
+    pay::v1::{CreatePaymentRequest, GetPaymentRequest, Payment, PaymentStatus, pay_service_client::PayServiceClient},
+    user::v1::{GetUserRequest, user_service_client::UserServiceClient},
+};
+use shop_testkit::{eventually, participant::number};
+use tempfile::tempdir;
+use tonic::transport::Channel;
+use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
+
+use crate::{
+    clients::load::notification,
+    fleet::{BROKER, Databases, Fleet, SERVICES, WEB},
+};
+
+const USER: i64 = 345_963_634_385_633_280;
+const GOODS: i64 = 345_959_443_973_935_104;
+const COUPON: i64 = 345_988_230_098_857_984;
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Orders that a killed role left behind are given back soon; the sandbox believes nobody but itself.
+const KEYS: [&str; 3] = ["order.saga_deadline_s=5", "sweeper.interval_ms=200", "pay.sandbox.tutorial_mode=false"];
+
+/// A client of the roles.
+struct Client {
+    orders: OrderServiceClient<Channel>,
+    payments: PayServiceClient<Channel>,
+    users: UserServiceClient<Channel>,
+    http: reqwest::Client,
+}
+
+impl Client {
+    fn of(fleet: &Fleet) -> Self {
+        Self {
+            orders: OrderServiceClient::new(fleet.connect("order")),
+            payments: PayServiceClient::new(fleet.connect("pay")),
+            users: UserServiceClient::new(fleet.connect("user")),
+            http: reqwest::Client::new(),
+        }
+    }
+
+    async fn confirm(&mut self, key: &str, coupon_id: Option<i64>) -> Order {
+        let item = ConfirmItem { goods_id: GOODS, quantity: 1, ..ConfirmItem::default() };
+        let request = ConfirmOrderRequest {
+            request_id: key.to_owned(),
+            user_id: USER,
+            items: vec![item],
+            coupon_id,
+            balance_used_fen: 10_000,
+            ..ConfirmOrderRequest::default()
+        };
+        self.orders.confirm_order(request).await.unwrap().into_inner().order.unwrap()
+    }
+
+    async fn create_payment(&mut self, order: &Order) -> Payment {
+        let Order { order_id, user_id, amount_due_fen: amount_fen, .. } = *order;
+        let request = CreatePaymentRequest { order_id, user_id, amount_fen, channel: String::new() };
+        self.payments.create_payment(request).await.unwrap().into_inner().payment.unwrap()
+    }
+
+    /// The channel's signed notification through the gateway: what it is answered.
+    async fn notify(&self, fleet: &Fleet, payment: &Payment) -> String {
+        let (header, signature, body) = notification(payment);
+        let page = fleet.page("/api/v1/callbacks/sandbox");
+        let answer = self.http.post(page).header(header, signature).body(body).send().await.unwrap();
+        answer.text().await.unwrap()
+    }
+
+    async fn order_until(&mut self, what: &str, order: &Order, there: impl Fn(&Order) -> bool) {
+        let request = GetOrderRequest { order_id: order.order_id, user_id: USER };
+        eventually(what, PATIENCE, async || there(&self.orders.get_order(request).await.unwrap().into_inner())).await;
+    }
+
+    async fn points(&mut self) -> i64 {
+        self.users.get_user(GetUserRequest { user_id: USER }).await.unwrap().into_inner().score
+    }
+
+    async fn points_until(&mut self, points: i64) {
+        eventually("the points", PATIENCE, async || self.points().await == points).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn six_processes_serve_orders_from_end_to_end() {
+    let dir = tempdir().unwrap();
+    let databases = Databases::sqlite(dir.path());
+    let schemas = databases.open().await;
+    seed(&schemas).await.unwrap();
+    let mut fleet = Fleet::start(databases, &KEYS).await;
+    let mut client = Client::of(&fleet);
+    each_says_that_it_serves(&fleet).await;
+
+    let order = client.confirm("paid", Some(COUPON)).await;
+    assert_eq!((order.status(), order.amount_due_fen), (OrderStatus::Confirmed, 88_000));
+    let payment = client.create_payment(&order).await;
+    assert_eq!(client.notify(&fleet, &payment).await, "success");
+    client.order_until("it is paid", &order, |order| order.pay_status() == PayStatus::Paid).await;
+    client.points_until(980).await;
+    assert_eq!(client.notify(&fleet, &payment).await, "success", "told twice");
+
+    a_paid_order_goes_back(&fleet, &mut client).await;
+    a_killed_role_comes_back(&mut fleet, &mut client).await;
+
+    fleet.databases().assert_clean().await;
+    fleet.stop().await.assert_clean().await;
+    let sold = "SELECT 1000 - goods_number AS n FROM trade_goods";
+    assert_eq!(number(&schemas.goods, sold).await, 2, "two of three orders stand");
+    assert_eq!(number(&schemas.user, "SELECT user_money_fen AS n FROM trade_user").await, 80_000);
+    schemas.close().await;
+}
+
+async fn each_says_that_it_serves(fleet: &Fleet) {
+    for role in SERVICES {
+        let service = format!("shop.{role}.v1.{}Service", [&role[..1].to_uppercase(), &role[1..]].concat());
+        let mut health = HealthClient::new(fleet.connect(role));
+        let answer = health.check(HealthCheckRequest { service }).await.unwrap().into_inner();
+        assert_eq!(answer.status(), ServingStatus::Serving, "{role}");
+    }
+    for page in ["/healthz", "/readyz", "/metrics"] {
+        assert_eq!(reqwest::get(fleet.page(page)).await.unwrap().status(), 200, "{page}");
+    }
+}
+
+/// Paid on the buyer's page, which the gateway shows of the sandbox in another process; then cancelled.
+async fn a_paid_order_goes_back(fleet: &Fleet, client: &mut Client) {
+    let order = client.confirm("given-back", None).await;
+    let payment = client.create_payment(&order).await;
+    let page = client.http.post(fleet.page(&payment.pay_url)).send().await.unwrap();
+    assert_eq!(page.status(), 200);
+    client.order_until("it is paid", &order, |order| order.pay_status() == PayStatus::Paid).await;
+    client.points_until(980 + 900).await;
+    let request = CancelOrderRequest { order_id: order.order_id, user_id: USER, reason: "changed my mind".to_owned() };
+    let cancelled = client.orders.cancel_order(request).await.unwrap().into_inner();
+    assert_eq!(cancelled.status(), OrderStatus::Refunded);
+    client.points_until(980).await;
+}
+
+/// The user role dies before it hears that an order was paid: the order is served all the same, and so are its points
+/// once the role is back. Then the roles that an order begins with.
+async fn a_killed_role_comes_back(fleet: &mut Fleet, client: &mut Client) {
+    let order = client.confirm("in-the-middle", None).await;
+    let payment = client.create_payment(&order).await;
+    fleet.kill("user").await;
+    assert_eq!(client.notify(fleet, &payment).await, "success");
+    client.order_until("it is paid", &order, |order| order.pay_status() == PayStatus::Paid).await;
+    fleet.start_role("user").await;
+    client.points_until(980 + 900).await;
+
+    for role in ["order", "pay", WEB, BROKER] {
+        fleet.kill(role).await;
+        fleet.start_role(role).await;
+    }
+    let request = GetPaymentRequest { pay_id: payment.pay_id, user_id: USER };
+    let payment = client.payments.get_payment(request).await.unwrap().into_inner();
+    assert_eq!(payment.status(), PaymentStatus::Paid);
+    client.order_until("it is paid still", &order, |order| order.pay_status() == PayStatus::Paid).await;
+    assert_eq!(client.confirm("in-the-middle", None).await.order_id, order.order_id);
+}
