@@ -139,6 +139,16 @@ impl Generator {
         Ok(Self(Mutex::new(State { engine, last: 0 })))
     }
 
+    /// The same, going on behind `last`, an id that was made before.
+    ///
+    /// # Errors
+    /// [`BadWorker`].
+    pub fn after(worker: i32, last: i64) -> Result<Self, BadWorker> {
+        let Self(state) = Self::new(worker)?;
+        let State { engine, .. } = state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(Self(Mutex::new(State { engine, last })))
+    }
+
     /// The next id, greater than every id before. A clock that was set back a little is waited for.
     ///
     /// # Errors
@@ -187,6 +197,14 @@ mod tests {
     /// The id of this millisecond and place.
     const fn at(millis: i64, place: i64) -> i64 {
         (millis << CLOCK_SHIFT) + place
+    }
+
+    #[tokio::test]
+    async fn a_generator_goes_on_behind_the_last_id() {
+        let last = Generator::new(1).unwrap().next().await.unwrap();
+        assert!(Generator::after(1, last).unwrap().next().await.unwrap() > last);
+        assert_eq!(Generator::after(1, i64::MAX).unwrap().next().await.unwrap_err().code, ShopCode::Unavailable);
+        assert_eq!(Generator::after(1024, last).err(), Some(BadWorker(1024)));
     }
 
     #[test]

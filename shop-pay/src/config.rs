@@ -26,6 +26,8 @@ pub struct Config {
     pub sandbox: SandboxConfig,
     /// Alipay.
     pub alipay: AlipayConfig,
+    /// WeChat Pay.
+    pub wechat: WechatConfig,
 }
 
 /// Section `pay.sandbox`.
@@ -74,6 +76,46 @@ pub struct AlipayConfig {
     pub next_public_key: String,
     /// The file it stands in.
     pub next_public_key_file: String,
+}
+
+/// Section `pay.wechat`. A key is its text, or stands in the file that is named; RSA of at least 2048 bits as PEM.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WechatConfig {
+    /// Whether the channel exists.
+    pub enabled: bool,
+    /// WeChat Pay's API; https, except on loopback.
+    pub gateway: String,
+    /// The number of our application there; a notification for another one is refused.
+    pub app_id: String,
+    /// Our number as a merchant; a notification for another one is refused.
+    pub mchid: String,
+    /// Where WeChat Pay sends its notifications: the gateway's `/api/v1/callbacks/wechat` as it is reached from outside.
+    pub notify_url: String,
+    /// What the buyer reads above the amount.
+    pub description: String,
+    /// Serial of our certificate.
+    pub merchant_serial: String,
+    /// Our private key, which signs what we ask.
+    pub private_key: Secret,
+    /// The file it stands in.
+    pub private_key_file: String,
+    /// The key of 32 characters that notifications are sealed under.
+    pub api_v3_key: Secret,
+    /// The file it stands in.
+    pub api_v3_key_file: String,
+    /// Serial of the provider's certificate, or the id of its public key, as answers and notifications name it.
+    pub platform_serial: String,
+    /// The public key of that name; answers and notifications are believed by it alone.
+    pub platform_key: String,
+    /// The file it stands in.
+    pub platform_key_file: String,
+    /// Serial or id of the key that the provider changes to.
+    pub next_platform_serial: String,
+    /// The public key of that name; while it is set, both are believed.
+    pub next_platform_key: String,
+    /// The file it stands in.
+    pub next_platform_key_file: String,
 }
 
 /// A configuration that cannot be used.

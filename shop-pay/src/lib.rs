@@ -15,7 +15,7 @@ mod store;
 mod sweep;
 pub mod tx;
 
-pub use config::{AlipayConfig, BadConfig, Config, DEMO_KEY, DEMO_KID, SandboxConfig};
+pub use config::{AlipayConfig, BadConfig, Config, DEMO_KEY, DEMO_KID, SandboxConfig, WechatConfig};
 
 use std::sync::Arc;
 
@@ -49,6 +49,7 @@ use crate::{
         Channels, PaymentChannel,
         alipay::Alipay,
         sandbox::{Resend, Sandbox, deliver_over},
+        wechat::Wechat,
     },
     consume::on_order_cancelled::on_order_cancelled,
     grpc::refused::Refused,
@@ -123,6 +124,9 @@ impl Pay {
         own.extend(sandbox.iter().map(|sandbox| -> Arc<dyn PaymentChannel> { Arc::new(sandbox.clone()) }));
         if config.alipay.enabled {
             own.push(Arc::new(Alipay::new(&config.alipay, clock.clone())?));
+        }
+        if config.wechat.enabled {
+            own.push(Arc::new(Wechat::new(&config.wechat, clock.clone())?));
         }
         let channels = Channels::new(own.into_iter().chain(more).collect())?;
         let settling = Settling {

@@ -59,7 +59,8 @@ impl Row {
     /// Sent as a resend is: signed anew.
     fn into_notification(self, first_ms: i64) -> Notification {
         let at = Duration::from_millis(u64::try_from(self.create_ms.saturating_sub(first_ms)).unwrap_or(0));
-        let was_refused = matches!(self.verdict.as_str(), "unknown_payment" | "amount_mismatch");
+        let was_refused =
+            matches!(self.verdict.as_str(), "unknown_payment" | "unknown_refund" | "amount_mismatch" | "not_ours");
         let payment = || Some((self.order_id?, self.user_id?, self.amount_fen?));
         Notification {
             payment: payment().map(|(order_id, user_id, fen)| PaymentRef {

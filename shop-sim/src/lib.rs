@@ -7,11 +7,13 @@
 
 pub mod alipay;
 pub mod books;
+mod buyer;
 pub mod faults;
 pub mod keys;
 mod notify;
 mod serve;
 pub mod time;
+pub mod wechat;
 
 pub use notify::Outgoing;
 pub use serve::{Served, serve};
@@ -31,6 +33,9 @@ use self::{
 
 /// What one provider does its own way.
 pub trait Provider: Sized + Send + Sync + 'static {
+    /// Its name, for people.
+    const NAME: &'static str;
+
     /// What lies between one notification and the next; after the last the provider gives up.
     const GAPS: &'static [Duration];
 
@@ -42,6 +47,9 @@ pub trait Provider: Sized + Send + Sync + 'static {
 
     /// Whether the merchant's answer ends the notifications.
     fn is_acknowledged(&self, status: u16, body: &[u8]) -> bool;
+
+    /// Content type of the bill.
+    const BILL: &'static str;
 
     /// What was booked on a day, as the merchant downloads it.
     fn bill(&self, booked: &[Booked]) -> Vec<u8>;

@@ -11,6 +11,12 @@ pub fn written(moment: Millis) -> String {
     BEIJING.to_datetime(timestamp).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
+/// As WeChat Pay writes it in its API: RFC 3339 with the zone.
+pub fn rfc3339(moment: Millis) -> String {
+    let timestamp = Timestamp::from_millisecond(moment.get()).unwrap_or_default();
+    BEIJING.to_datetime(timestamp).strftime("%Y-%m-%dT%H:%M:%S+08:00").to_string()
+}
+
 /// The first moment of a day like `2026-11-24`, and the first one after it.
 pub fn day(text: &str) -> Option<(Millis, Millis)> {
     let date: Date = text.parse().ok()?;

@@ -2,8 +2,8 @@
 
 use std::{
     error::Error,
-    fs::{self, OpenOptions},
-    io::Write,
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
     net::SocketAddr,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
@@ -18,7 +18,7 @@ use shop_sim::{
     alipay::{Alipay, GATEWAY},
     faults::{Faults, Odds},
     keys::Pair,
-    serve,
+    serve, wechat,
 };
 use tokio::net::TcpListener;
 
@@ -26,12 +26,17 @@ type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Pause between two looks at what has to be sent.
 const LOOK: Duration = Duration::from_millis(200);
+/// Serials of the keys of WeChat Pay's simulator.
+const MERCHANT_SERIAL: &str = "5F1C72E2A8931B72A2E13AF8DEE92471EB397115";
+const PLATFORM_SERIAL: &str = "440024045C4A427599D09BB4E3DE0279F2E813FD";
 
 /// Which provider.
 #[derive(Debug, Subcommand)]
 pub enum Wanted {
     /// Alipay: precreate, query, close, refund, notifications and the bill.
     Alipay(AlipayWanted),
+    /// WeChat Pay, API v3: native payments, refunds, notifications and the bill.
+    Wechat(WechatWanted),
 }
 
 /// Alipay, as one merchant knows it.
@@ -45,6 +50,19 @@ pub struct AlipayWanted {
     /// The shop's number as a seller.
     #[arg(long, default_value = "2088000000000002")]
     seller_id: String,
+}
+
+/// WeChat Pay, as one merchant knows it.
+#[derive(Debug, Args)]
+pub struct WechatWanted {
+    #[command(flatten)]
+    common: Common,
+    /// The number of the shop's application.
+    #[arg(long, default_value = "wx0000000000000001")]
+    app_id: String,
+    /// The shop's number as a merchant.
+    #[arg(long, default_value = "1900000001")]
+    mchid: String,
 }
 
 #[derive(Debug, Args)]
@@ -94,6 +112,7 @@ struct Keys {
 pub async fn run(wanted: &Wanted, data_dir: &Path, stop: impl Future<Output = ()>) -> Outcome<()> {
     match wanted {
         Wanted::Alipay(alipay) => alipay.run(data_dir, stop).await,
+        Wanted::Wechat(wechat) => wechat.run(data_dir, stop).await,
     }
 }
 
@@ -116,6 +135,39 @@ impl AlipayWanted {
             println!("  --set pay.alipay.{key}={value}");
         }
         println!("  --set pay.alipay.notify_url=<the gateway>/api/v1/callbacks/alipay");
+        common.simulate(provider, listener, &base, stop).await
+    }
+}
+
+impl WechatWanted {
+    async fn run(&self, data_dir: &Path, stop: impl Future<Output = ()>) -> Outcome<()> {
+        let Self { common, app_id, mchid } = self;
+        let dir = common.keys.clone().unwrap_or_else(|| data_dir.join("sim-wechat"));
+        let keys = Keys::at(&dir, "wechat")?;
+        let provider = wechat::Wechat::new(wechat::Keys {
+            appid: app_id.clone(),
+            mchid: mchid.clone(),
+            api_v3_key: secret(&dir.join("api_v3_key"))?,
+            merchant_serial: MERCHANT_SERIAL.to_owned(),
+            merchant_key: keys.shops.public.clone(),
+            platform: vec![(PLATFORM_SERIAL.to_owned(), keys.theirs.private.clone())],
+        })?;
+        let (listener, base) = common.listener().await?;
+        println!("wechat simulator up: {base} | keys {}", dir.display());
+        for (key, value) in [
+            ("enabled", "true".to_owned()),
+            ("gateway", base.clone()),
+            ("app_id", app_id.clone()),
+            ("mchid", mchid.clone()),
+            ("merchant_serial", MERCHANT_SERIAL.to_owned()),
+            ("private_key_file", shown(&dir, "shop_private.pem")),
+            ("api_v3_key_file", shown(&dir, "api_v3_key")),
+            ("platform_serial", PLATFORM_SERIAL.to_owned()),
+            ("platform_key_file", shown(&dir, "wechat_public.pem")),
+        ] {
+            println!("  --set pay.wechat.{key}={value}");
+        }
+        println!("  --set pay.wechat.notify_url=<the gateway>/api/v1/callbacks/wechat");
         common.simulate(provider, listener, &base, stop).await
     }
 }
@@ -176,14 +228,22 @@ fn pair(dir: &Path, name: &str) -> Outcome<Pair> {
         let pair = Pair::generate()?;
         // The public half first: whoever dies in between makes both anew.
         fs::write(&public, &pair.public)?;
-        OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&private)?
-            .write_all(pair.private.as_bytes())?;
+        private_file(&private)?.write_all(pair.private.as_bytes())?;
     }
     Ok(Pair { private: fs::read_to_string(private)?, public: fs::read_to_string(public)? })
+}
+
+/// The key in `path`, 32 letters; made there when there is none.
+fn secret(path: &Path) -> Outcome<String> {
+    if !path.exists() {
+        private_file(path)?.write_all(wechat::api_v3_key()?.as_bytes())?;
+    }
+    Ok(fs::read_to_string(path)?)
+}
+
+/// A new file that nobody else can read.
+fn private_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
 fn shown(dir: &Path, name: &str) -> String {

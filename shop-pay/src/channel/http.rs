@@ -19,7 +19,6 @@ const ANSWER_BYTES: usize = 256 << 10;
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
-    #[allow(dead_code, reason = "only a provider that signs in headers has something to read there")]
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
 }
@@ -80,6 +79,18 @@ impl Caller {
         }
         Ok(Answer { status: response.status(), headers: std::mem::take(response.headers_mut()), body })
     }
+}
+
+/// Whether notifications can be sent there: the providers take no query.
+///
+/// # Errors
+/// Why not.
+pub(crate) fn check_notify_url(url: &str) -> Result<(), String> {
+    let url: Result<Url, _> = url.parse();
+    if url.is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.query().is_none()) {
+        return Ok(());
+    }
+    Err("an http or https URL without a query".to_owned())
 }
 
 fn is_loopback(url: &Url) -> bool {

@@ -6,6 +6,7 @@ mod http;
 mod keys;
 mod said;
 pub mod sandbox;
+pub mod wechat;
 
 pub use said::{Genuine, Notification, RefundNotice, Said, TradeStatus};
 
@@ -176,7 +177,10 @@ impl Channels {
 }
 
 /// What `channel` answered about `pay_id` when we asked, in the shape of a notification: all money is settled one way.
-pub(crate) fn notice_of(channel: &str, pay_id: PayId, paid: &Paid) -> Notice {
+///
+/// # Errors
+/// `SHOP_NOTIFY_INVALID` for numbers that we could not keep.
+pub(crate) fn notice_of(channel: &str, pay_id: PayId, paid: &Paid) -> Result<Notice> {
     // The same text for the same answer, so that asking again is a repeat.
     let body = format!("{pay_id} {} {} {}", paid.channel_trade_no, paid.amount.get(), paid.at.get());
     let said = Notification {
@@ -187,5 +191,8 @@ pub(crate) fn notice_of(channel: &str, pay_id: PayId, paid: &Paid) -> Notice {
         status: TradeStatus::Success,
         paid: Some(paid.at),
     };
-    Notice::new(channel, said, body.into_bytes(), "{}".to_owned())
+    let genuine = Genuine::from(said)
+        .checked()
+        .inspect_err(|error| tracing::error!(pay.id = %pay_id, %error, "channel numbers refused"))?;
+    Ok(Notice::new(channel, genuine, body.into_bytes(), "{}".to_owned()))
 }

@@ -18,7 +18,8 @@ const TEXT_MAX: usize = 64;
 pub struct Genuine {
     /// What it says.
     pub said: Said,
-    /// Why it is not for us, another merchant's or in another currency: then nothing of it is applied.
+    /// Why it is not for us: `SHOP_NOTIFY_INVALID` for another merchant's, `SHOP_AMOUNT_MISMATCH` for another currency,
+    /// each at its field. It is recorded then, and nothing of it is applied.
     pub refused: Option<ShopError>,
 }
 
@@ -93,11 +94,10 @@ impl From<RefundNotice> for Genuine {
 }
 
 impl Genuine {
-    /// The same, but not for us: `SHOP_NOTIFY_INVALID` for another merchant's, `SHOP_AMOUNT_MISMATCH` for another
-    /// currency, each at its field.
-    #[must_use]
-    pub fn refused(self, why: ShopError) -> Self {
-        Self { refused: Some(why), ..self }
+    /// The same, unless its numbers cannot be kept.
+    pub(crate) fn checked(self) -> Result<Self> {
+        self.said.check()?;
+        Ok(self)
     }
 }
 
@@ -117,13 +117,14 @@ impl Said {
             Self::Refund(said) => said.pay_id,
         }
     }
-}
 
-impl Notification {
     /// Refuses numbers of the channel that we could not keep or compare.
     pub(crate) fn check(&self) -> Result<()> {
-        keepable(&self.notify_id, "notify_id")?;
-        keepable(&self.channel_trade_no, "channel_trade_no")
+        keepable(self.notify_id(), "notify_id")?;
+        match self {
+            Self::Payment(said) => keepable(&said.channel_trade_no, "channel_trade_no"),
+            Self::Refund(_) => Ok(()),
+        }
     }
 }
 

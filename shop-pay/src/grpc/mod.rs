@@ -21,10 +21,14 @@ const fn status(status: Status) -> wire::PaymentStatus {
 /// How an acknowledged notification is answered; the other verdicts are refusals and never come here.
 const fn outcome(verdict: Verdict) -> Outcome {
     match verdict {
-        Verdict::Applied => Outcome::Applied,
+        Verdict::Applied | Verdict::RefundAnswered => Outcome::Applied,
         Verdict::AlreadyApplied => Outcome::AlreadyApplied,
         Verdict::RefundStarted => Outcome::RefundStarted,
-        Verdict::Ignored | Verdict::UnknownPayment | Verdict::AmountMismatch => Outcome::Ignored,
+        Verdict::Ignored
+        | Verdict::UnknownPayment
+        | Verdict::UnknownRefund
+        | Verdict::AmountMismatch
+        | Verdict::NotOurs => Outcome::Ignored,
     }
 }
 

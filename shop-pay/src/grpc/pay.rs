@@ -26,7 +26,7 @@ use tonic::{Request, Response, Status};
 use super::{outcome, refused::Refused};
 use crate::{
     begin::BeginPayment,
-    channel::{Channels, Genuine, Notification, PaymentChannel, Registered, Said, Trade},
+    channel::{Channels, Genuine, PaymentChannel, Registered, Trade},
     payment::{NewPayment, Payment, settle::Notice},
     settling::Settling,
     store,
@@ -128,28 +128,19 @@ impl Pay {
     async fn callback(&self, request: CallbackPaymentRequest) -> Result<CallbackPaymentResponse> {
         let channel = self.channels.get(&request.channel)?;
         let now = self.clock.now();
-        let said = channel
+        let genuine = channel
             .verify(&request.headers, &request.body, now)
-            .and_then(for_us)
+            .and_then(Genuine::checked)
             .inspect_err(|error| self.refused.note(channel.name(), request.body.len(), error, now))?;
         let headers = signed_headers(channel, &request);
         let lasting = channel.lasting(&request.headers, &request.body).into_owned();
-        let notice = Notice::new(channel.name(), said, request.body, headers).held_against(&lasting);
+        let notice = Notice::new(channel.name(), genuine, request.body, headers).held_against(&lasting);
         let (verdict, payment) = self.settling.settle(notice).await?;
         Ok(CallbackPaymentResponse {
             outcome: outcome(verdict).into(),
             ack_body: channel.ack_success().to_vec(),
             payment: Some(payment.into()),
         })
-    }
-}
-
-/// What is settled; a genuine notification that is not for us is refused.
-fn for_us(genuine: Genuine) -> Result<Notification> {
-    match (genuine.refused, genuine.said) {
-        (Some(refusal), _) => Err(refusal),
-        (None, Said::Payment(said)) => Ok(said),
-        (None, Said::Refund(_)) => Err(ShopError::at(ShopCode::NotifyInvalid, "body")),
     }
 }
 

@@ -96,8 +96,7 @@ impl PaymentStateService for State {
         COMMANDS_PER_CALL.check(commands.len())?;
         let mut refunds = Vec::with_capacity(commands.len());
         for RefundOrderCommand { order_id, pay_id, .. } in commands {
-            let refund_id = self.ids.next().await.map_err(|_| ShopError::from(ShopCode::Internal))?;
-            let refund_id = RefundId::new(refund_id);
+            let refund_id = RefundId::new(self.ids.next().await?);
             refunds.push(RefundOrder { refund_id, order_id: OrderId::new(order_id), pay_id: PayId::new(pay_id) });
         }
         let refunds = refunds.into_iter().map(|refund| (refund, None));

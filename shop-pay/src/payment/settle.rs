@@ -1,4 +1,4 @@
-//! What a genuine notification does to a payment. Traps 40, 41, 42, 46; faults F45 to F47, F50, F53, F55.
+//! What a genuine notification does to a payment or a refund. Traps 40, 41, 42, 46; faults F45 to F47, F50, F53, F55, F56.
 //!
 //! Money that arrived is never ignored: a closed payment is settled like an open one, without a look at its order. What
 //! then becomes of the money is for the order to judge.
@@ -6,8 +6,8 @@
 use sha2::{Digest, Sha256};
 use shop_common::{code::ShopCode, error::ShopError, id::PayId, time::Millis};
 
-use super::{FIRST_LOOK, Payment, Payments, Status, owed::Owed};
-use crate::channel::{Notification, TradeStatus};
+use super::{FIRST_LOOK, Payment, Payments, Status, owed::Owed, refund::State};
+use crate::channel::{Genuine, Notification, RefundNotice, Said, TradeStatus};
 
 /// A genuine notification and what it was read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +15,9 @@ pub struct Notice {
     /// Who sent it.
     pub channel: String,
     /// What it says.
-    pub said: Notification,
+    pub said: Said,
+    /// Why it is not for us.
+    pub refused: Option<ShopError>,
     /// The body, byte for byte.
     pub body: Vec<u8>,
     /// SHA-256 of the body, or of what of it is the same each time it is sent; hex.
@@ -33,12 +35,18 @@ pub enum Verdict {
     AlreadyApplied,
     /// The payment was paid before and a refund of it exists.
     RefundStarted,
-    /// It says nothing about money.
+    /// It says nothing about money that moved.
     Ignored,
+    /// A refund is answered by it.
+    RefundAnswered,
     /// No such payment at this channel.
     UnknownPayment,
-    /// Not the payment's amount.
+    /// No such refund of this payment.
+    UnknownRefund,
+    /// Not the amount of the payment or of the refund, or another currency.
     AmountMismatch,
+    /// Another merchant's.
+    NotOurs,
 }
 
 /// A notification by its own name: channel and notification id.
@@ -62,9 +70,10 @@ pub type Settled = Result<(Verdict, Payment), ShopError>;
 
 impl Notice {
     /// What `channel` said in `body`.
-    pub fn new(channel: &str, said: Notification, body: Vec<u8>, headers: String) -> Self {
+    pub fn new(channel: &str, genuine: impl Into<Genuine>, body: Vec<u8>, headers: String) -> Self {
         let body_hash = hex::encode(Sha256::digest(&body));
-        Self { channel: channel.to_owned(), said, body, body_hash, headers }
+        let Genuine { said, refused } = genuine.into();
+        Self { channel: channel.to_owned(), said, refused, body, body_hash, headers }
     }
 
     /// Repeats are held against `lasting` where the body changes from one sending to the next.
@@ -77,51 +86,89 @@ impl Notice {
     }
 
     pub(crate) fn key(&self) -> RecordKey {
-        (self.channel.clone(), self.said.notify_id.clone())
+        (self.channel.clone(), self.said.notify_id().to_owned())
+    }
+
+    /// The payment whose refunds it is about.
+    pub(crate) const fn refunded(&self) -> Option<PayId> {
+        match &self.said {
+            Said::Payment(_) => None,
+            Said::Refund(said) => Some(said.pay_id),
+        }
     }
 }
 
 impl Verdict {
+    /// Of one that is not for us.
+    fn of_refusal(refusal: &ShopError) -> Self {
+        if refusal.code == ShopCode::AmountMismatch { Self::AmountMismatch } else { Self::NotOurs }
+    }
+
     /// Whether the notification was acknowledged, which binds its id to its body.
     pub const fn is_accepted(self) -> bool {
-        !matches!(self, Self::UnknownPayment | Self::AmountMismatch)
+        !matches!(self, Self::UnknownPayment | Self::UnknownRefund | Self::AmountMismatch | Self::NotOurs)
     }
 }
 
 impl Payments {
-    /// Settles the payment, once however often and in whatever order its notifications come.
+    /// Settles the payment, or answers its refund, once however often and in whatever order its notifications come.
     ///
     /// A notification that was refused is judged anew when it comes again: its payment may have become visible since
-    /// (F53), and a wrong one must not stand in the way of the right one (F46).
+    /// (F53), and a wrong one must not stand in the way of the right one (F46). One that is not for us is recorded and
+    /// does nothing (F47).
     ///
     /// # Errors
-    /// `SHOP_NOTIFY_REPLAY` for an acknowledged id with another body, `SHOP_NOTIFY_INVALID` for a payment that is not
-    /// of this channel, `SHOP_AMOUNT_MISMATCH`.
+    /// `SHOP_NOTIFY_REPLAY` for an acknowledged id with another body, `SHOP_NOTIFY_INVALID` for another merchant or a
+    /// payment or refund that is not of this channel, `SHOP_AMOUNT_MISMATCH`.
     pub fn settle(&mut self, notice: &Notice, now: Millis) -> Settled {
         let known = self.records.get(&notice.key());
         if known.is_some_and(|known| known.verdict.is_accepted() && known.body_hash != notice.body_hash) {
             return Err(ShopError::at(ShopCode::NotifyReplay, "notify_id"));
         }
-        let verdict = self.judge(notice);
-        if verdict == Verdict::Applied {
-            self.pay(&notice.said, now);
+        let verdict = match (&notice.refused, &notice.said) {
+            (Some(refusal), _) => Verdict::of_refusal(refusal),
+            (None, Said::Payment(said)) => self.judge(&notice.channel, said),
+            (None, Said::Refund(said)) => self.judge_refund(&notice.channel, said),
+        };
+        match (verdict, &notice.said) {
+            (Verdict::Applied, Said::Payment(said)) => self.pay(said, now),
+            (Verdict::RefundAnswered, Said::Refund(RefundNotice { refund_id, answer: Some(answer), .. })) => {
+                self.answer_refund(*refund_id, answer);
+            }
+            _ => {}
         }
         self.record(notice, verdict);
-        match (verdict, self.rows.get(&notice.said.pay_id)) {
-            (Verdict::AmountMismatch, _) => Err(ShopError::at(ShopCode::AmountMismatch, "amount_fen")),
-            (Verdict::UnknownPayment, _) | (_, None) => Err(ShopError::at(ShopCode::NotifyInvalid, "pay_id")),
-            (verdict, Some(payment)) => Ok((verdict, payment.clone())),
+        let field = match (verdict, self.rows.get(&notice.said.pay_id())) {
+            (verdict, Some(payment)) if verdict.is_accepted() => return Ok((verdict, payment.clone())),
+            (Verdict::AmountMismatch, _) => "amount_fen",
+            (Verdict::UnknownRefund, _) => "refund_id",
+            _ => "pay_id",
+        };
+        let code = if verdict == Verdict::AmountMismatch { ShopCode::AmountMismatch } else { ShopCode::NotifyInvalid };
+        Err(notice.refused.clone().unwrap_or_else(|| ShopError::at(code, field)))
+    }
+
+    fn judge(&self, channel: &str, said: &Notification) -> Verdict {
+        let payment = self.rows.get(&said.pay_id).filter(|payment| payment.channel == channel);
+        match payment {
+            None => Verdict::UnknownPayment,
+            Some(payment) if payment.amount != said.amount => Verdict::AmountMismatch,
+            Some(_) if said.status != TradeStatus::Success => Verdict::Ignored,
+            Some(payment) if payment.status != Status::Paid => Verdict::Applied,
+            Some(payment) if payment.refunded.get() > 0 => Verdict::RefundStarted,
+            Some(_) => Verdict::AlreadyApplied,
         }
     }
 
-    fn judge(&self, notice: &Notice) -> Verdict {
-        let payment = self.rows.get(&notice.said.pay_id).filter(|payment| payment.channel == notice.channel);
-        match payment {
-            None => Verdict::UnknownPayment,
-            Some(payment) if payment.amount != notice.said.amount => Verdict::AmountMismatch,
-            Some(_) if notice.said.status != TradeStatus::Success => Verdict::Ignored,
-            Some(payment) if payment.status != Status::Paid => Verdict::Applied,
-            Some(payment) if payment.refunded.get() > 0 => Verdict::RefundStarted,
+    /// A refund that was answered keeps its answer (F56).
+    fn judge_refund(&self, channel: &str, said: &RefundNotice) -> Verdict {
+        let is_here = self.rows.get(&said.pay_id).is_some_and(|payment| payment.channel == channel);
+        let refund = self.refunds.get(&said.refund_id).filter(|refund| is_here && refund.pay_id == said.pay_id);
+        match refund {
+            None => Verdict::UnknownRefund,
+            Some(refund) if refund.amount != said.amount => Verdict::AmountMismatch,
+            Some(_) if said.answer.is_none() => Verdict::Ignored,
+            Some(refund) if refund.state == State::Open => Verdict::RefundAnswered,
             Some(_) => Verdict::AlreadyApplied,
         }
     }
@@ -148,7 +195,7 @@ impl Payments {
             None => Record {
                 seen,
                 times,
-                pay_id: notice.said.pay_id,
+                pay_id: notice.said.pay_id(),
                 body_hash: notice.body_hash.clone(),
                 body: notice.body.clone(),
                 headers: notice.headers.clone(),

@@ -7,7 +7,7 @@ use super::{
     settle::{Notice, Verdict},
     *,
 };
-use crate::channel::{Notification, TradeStatus};
+use crate::channel::{Genuine, Notification, RefundNotice, Said, TradeStatus};
 
 const NOW: Millis = Millis::new(1_000_000);
 const ORDER: OrderId = OrderId::new(1);
@@ -178,6 +178,90 @@ fn a_channel_speaks_for_its_own_payments_only() {
 }
 
 #[test]
+fn a_genuine_notification_for_somebody_else_is_recorded_and_does_nothing() {
+    for (code_of_it, field, verdict_of_it) in [
+        (ShopCode::NotifyInvalid, "merchant_id", Verdict::NotOurs),
+        (ShopCode::AmountMismatch, "currency", Verdict::AmountMismatch),
+    ] {
+        let mut view = one_open();
+        let before = view.rows.clone();
+        let refusal = ShopError::at(code_of_it, field);
+        let foreign = Notice { refused: Some(refusal.clone()), ..success(1, "n") };
+        for times in 1..3 {
+            assert_eq!(view.settle(&foreign, NOW), Err(refusal.clone()));
+            let record = &view.records[&("a".to_owned(), "n".to_owned())];
+            assert_eq!((record.times, record.verdict), (times, verdict_of_it));
+        }
+        assert_eq!((&view.rows, view.changed.settled.len()), (&before, 0));
+        assert_eq!(verdict(view.settle(&success(1, "n"), NOW)), Verdict::Applied, "it is in nobody's way");
+    }
+}
+
+/// What channel `a` says about refund 5, which is of payment 1.
+fn refund_notice(notify_id: &str, fen: i64, answer: Option<Answer>) -> RefundNotice {
+    let (refund_id, pay_id) = (RefundId::new(5), PayId::new(1));
+    RefundNotice { notify_id: notify_id.into(), refund_id, pay_id, amount: Fen::new(fen), answer }
+}
+
+fn told(view: &mut Payments, channel: &str, said: RefundNotice) -> settle::Settled {
+    let body = format!("{said:?}").into_bytes();
+    view.settle(&Notice::new(channel, said, body, "{}".into()), NOW)
+}
+
+/// Payment 1 with its refund 5 of 100 fen under way.
+fn one_refunded() -> Payments {
+    let mut view = one_open();
+    view.settle(&success(1, "n"), NOW).unwrap();
+    view.start_refund(RefundId::new(5), PayId::new(1), Cause::PaidByOther, NOW);
+    view
+}
+
+#[test]
+fn a_notification_of_a_refund_answers_it_once_and_the_first_answer_stays() {
+    let mut view = one_refunded();
+    assert_eq!(verdict(told(&mut view, "a", refund_notice("working", 100, None))), Verdict::Ignored);
+    assert_eq!(view.refunds[&RefundId::new(5)].state, State::Open);
+    let done = || refund_notice("done", 100, Some(Answer::Done));
+    assert_eq!(verdict(told(&mut view, "a", done())), Verdict::RefundAnswered);
+    assert_eq!(verdict(told(&mut view, "a", done())), Verdict::AlreadyApplied);
+    let late = refund_notice("late", 100, Some(Answer::Refused("late".into())));
+    assert_eq!(verdict(told(&mut view, "a", late)), Verdict::AlreadyApplied);
+    assert_eq!(verdict(told(&mut view, "a", refund_notice("later", 100, None))), Verdict::Ignored);
+    let refund = &view.refunds[&RefundId::new(5)];
+    assert_eq!((refund.state, &refund.remark), (State::Done, &None));
+    assert_eq!(view.changed.refunds_answered, [RefundId::new(5)]);
+    assert_eq!(view.rows[&PayId::new(1)].owed, Owed::REVERSE_POINTS);
+    assert_eq!(view.records[&("a".to_owned(), "done".to_owned())].times, 2);
+}
+
+#[test]
+fn a_notification_of_another_refund_amount_or_merchant_answers_nothing() {
+    let done = Some(Answer::Done);
+    let good = refund_notice("r", 100, done.clone());
+    let other_refund = RefundNotice { refund_id: RefundId::new(6), ..good.clone() };
+    let other_payment = RefundNotice { pay_id: PayId::new(2), ..good.clone() };
+    for (channel, said, refusal, verdict_of_it) in [
+        ("a", other_refund, ShopCode::NotifyInvalid, Verdict::UnknownRefund),
+        ("a", other_payment, ShopCode::NotifyInvalid, Verdict::UnknownRefund),
+        ("b", good.clone(), ShopCode::NotifyInvalid, Verdict::UnknownRefund),
+        ("a", refund_notice("r", 99, done.clone()), ShopCode::AmountMismatch, Verdict::AmountMismatch),
+        ("a", refund_notice("r", 200, done), ShopCode::AmountMismatch, Verdict::AmountMismatch),
+    ] {
+        let mut view = one_refunded();
+        view.create(&NewPayment { order_id: OrderId::new(2), ..new(2, "a", 100) }, NOW).unwrap();
+        assert_eq!(code(told(&mut view, channel, said.clone())), refusal, "{channel} {said:?}");
+        assert_eq!(view.records[&(channel.to_owned(), "r".to_owned())].verdict, verdict_of_it);
+        assert!(view.changed.refunds_answered.is_empty(), "{channel} {said:?}");
+        assert_eq!(verdict(told(&mut view, "a", good.clone())), Verdict::RefundAnswered, "it is in nobody's way");
+    }
+    let mut view = one_refunded();
+    let refused = Some(ShopError::at(ShopCode::NotifyInvalid, "merchant_id"));
+    let foreign = Notice::new("a", Genuine { refused, ..good.into() }, Vec::new(), "{}".into());
+    assert_eq!(code(view.settle(&foreign, NOW)), ShopCode::NotifyInvalid);
+    assert!(view.changed.refunds_answered.is_empty());
+}
+
+#[test]
 fn state_never_goes_back() {
     let mut view = one_open();
     view.settle(&success(1, "n"), NOW).unwrap();
@@ -192,8 +276,9 @@ fn state_never_goes_back() {
 fn the_channel_s_time_is_kept_between_creation_and_now() {
     for (said, kept) in [(NOW.get() + 5, NOW.get() + 5), (0, NOW.get()), (i64::MAX, NOW.get() + 10)] {
         let mut view = one_open();
-        let mut notice = success(1, "n");
-        notice.said.paid = Some(Millis::new(said));
+        let Said::Payment(success) = success(1, "n").said else { panic!("a payment") };
+        let notice =
+            Notice::new("a", Notification { paid: Some(Millis::new(said)), ..success }, Vec::new(), "{}".into());
         let (_, payment) = view.settle(&notice, Millis::new(NOW.get() + 10)).unwrap();
         assert_eq!(payment.paid, Some(Millis::new(kept)));
     }

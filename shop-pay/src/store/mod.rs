@@ -1,6 +1,6 @@
 //! All SQL of the pay service: loads the view of a batch under lock, saves its difference.
 //!
-//! Lock order in every body: pay orders by order id, then payments by payment id, then their refunds or notifications.
+//! Lock order in every body: pay orders by order id, then payments by payment id, then their refunds, then notifications.
 
 mod books;
 mod numbers;
@@ -60,9 +60,13 @@ pub(crate) async fn load_orders(tx: &Tx, orders: Vec<i64>) -> Result<Payments> {
 /// Loads what settling by `notices` touches.
 pub(crate) async fn load_notices(tx: &Tx, notices: &[&Notice]) -> Result<Payments> {
     let mut view = Payments::default();
-    load_rows(tx, &mut view, notices.iter().map(|notice| notice.said.pay_id.get()).collect()).await?;
+    load_rows(tx, &mut view, notices.iter().map(|notice| notice.said.pay_id().get()).collect()).await?;
+    let refunded: Vec<i64> = notices.iter().filter_map(|notice| Some(notice.refunded()?.get())).collect();
+    if !refunded.is_empty() {
+        load_refund_rows(tx, &mut view, refunded).await?;
+    }
     let channels = sql::padded(notices.iter().map(|notice| notice.channel.as_str()));
-    let notify_ids = sql::padded(notices.iter().map(|notice| notice.said.notify_id.as_str()));
+    let notify_ids = sql::padded(notices.iter().map(|notice| notice.said.notify_id()));
     let rows = pay_notify::Entity::find()
         .filter(pay_notify::Column::Channel.is_in(channels))
         .filter(pay_notify::Column::NotifyId.is_in(notify_ids))
@@ -87,6 +91,11 @@ pub(crate) async fn load_payments(tx: &Tx, pay_ids: Vec<i64>) -> Result<Payments
 /// Loads these payments and all of their refunds.
 pub(crate) async fn load_refunds(tx: &Tx, pay_ids: Vec<i64>) -> Result<Payments> {
     let mut view = load_payments(tx, pay_ids.clone()).await?;
+    load_refund_rows(tx, &mut view, pay_ids).await?;
+    Ok(view)
+}
+
+async fn load_refund_rows(tx: &Tx, view: &mut Payments, pay_ids: Vec<i64>) -> Result<()> {
     let rows = refund::Entity::find()
         .filter(refund::Column::PayId.is_in(sql::padded(pay_ids)))
         .order_by_asc(refund::Column::RefundId)
@@ -97,7 +106,7 @@ pub(crate) async fn load_refunds(tx: &Tx, pay_ids: Vec<i64>) -> Result<Payments>
         let refund = of_refund(row)?;
         view.refunds.insert(refund.refund_id, refund);
     }
-    Ok(view)
+    Ok(())
 }
 
 async fn load_rows(tx: &Tx, view: &mut Payments, pay_ids: Vec<i64>) -> Result<()> {

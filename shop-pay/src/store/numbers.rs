@@ -76,13 +76,16 @@ pub(super) fn refund_state(number: i16) -> Result<State> {
     }
 }
 
-const VERDICTS: [(Verdict, &str); 6] = [
+const VERDICTS: [(Verdict, &str); 9] = [
     (Verdict::Applied, "applied"),
     (Verdict::AlreadyApplied, "already_applied"),
     (Verdict::RefundStarted, "refund_started"),
     (Verdict::Ignored, "ignored"),
+    (Verdict::RefundAnswered, "refund_answered"),
     (Verdict::UnknownPayment, "unknown_payment"),
+    (Verdict::UnknownRefund, "unknown_refund"),
     (Verdict::AmountMismatch, "amount_mismatch"),
+    (Verdict::NotOurs, "not_ours"),
 ];
 
 pub(super) fn verdict_word(verdict: Verdict) -> &'static str {

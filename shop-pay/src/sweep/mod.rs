@@ -6,7 +6,7 @@
 mod judge;
 mod money;
 
-pub(crate) use money::ask_again;
+pub(crate) use money::{alarm, ask_again};
 
 use std::sync::Arc;
 

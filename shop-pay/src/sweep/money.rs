@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use futures::{StreamExt, future::join_all, stream::FuturesUnordered};
-use shop_common::{error::Result, id::PayId};
+use shop_common::{
+    error::Result,
+    id::{PayId, RefundId},
+};
 
 use super::Sweeper;
 use crate::{
@@ -46,8 +49,11 @@ impl Sweeper {
             Ok(Closing::Closed) => Some(pay_id),
             Ok(Closing::Paid(paid)) => {
                 // Settling clears the bit: a paid trade has nothing to close. What fails there is logged there.
-                let settled = self.settling.settle(notice_of(&payment.channel, pay_id, &paid)).await;
-                tracing::info!(pay.id = %pay_id, settled = settled.is_ok(), "the buyer of payment {pay_id} was faster");
+                let settled = match notice_of(&payment.channel, pay_id, &paid) {
+                    Ok(notice) => self.settling.settle(notice).await.is_ok(),
+                    Err(_) => false,
+                };
+                tracing::info!(pay.id = %pay_id, settled, "the buyer of payment {pay_id} was faster");
                 None
             }
             Err(error) => {
@@ -87,7 +93,10 @@ impl Sweeper {
             Err(error) => Err(error),
         };
         match answer {
-            Ok(answer) => Some(AnswerRefund { refund_id, pay_id, answer: answer? }).inspect(alarm),
+            Ok(answer) => {
+                let answer = answer.inspect(|answer| alarm(refund_id, pay_id, answer))?;
+                Some(AnswerRefund { refund_id, pay_id, answer })
+            }
             Err(error) => {
                 tracing::warn!(refund.id = %refund_id, pay.id = %pay_id, %error, "refund not answered; asking again later");
                 None
@@ -106,7 +115,7 @@ pub(crate) async fn ask_again(channel: &dyn PaymentChannel, wanted: Return) -> R
 }
 
 /// A refund that the channel will not make is for an operator.
-fn alarm(AnswerRefund { refund_id, pay_id, answer }: &AnswerRefund) {
+pub(crate) fn alarm(refund_id: RefundId, pay_id: PayId, answer: &Answer) {
     if let Answer::Refused(why) = answer {
         tracing::error!(refund.id = %refund_id, pay.id = %pay_id, why, "refund {refund_id} of payment {pay_id} refused");
         metrics::counter!("shop_refunds_refused_total").increment(1);

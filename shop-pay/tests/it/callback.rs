@@ -110,8 +110,6 @@ async fn a_forgery_leaves_no_trace() {
         }
         let change = |from: &str, to: &str| signed("sandbox", &text.replace(from, to), now, "new", KEY);
         for (what, request, refusal) in [
-            ("another merchant", change(MERCHANT, "shop-2"), ShopCode::NotifyInvalid),
-            ("another currency", change("CNY", "USD"), ShopCode::AmountMismatch),
             ("a text as amount", change(":88000", ":\"88000\""), ShopCode::AmountMismatch),
             ("an extra field", change("{", "{\"x\":1,"), ShopCode::NotifyInvalid),
             ("not JSON", change("}", ""), ShopCode::NotifyInvalid),
@@ -122,6 +120,32 @@ async fn a_forgery_leaves_no_trace() {
             refused_without_a_trace(&world, what, request, refusal).await;
         }
         assert_eq!(world.callback(sign(now, "old", OLD_KEY)).await.unwrap().outcome(), Outcome::Applied);
+    }
+}
+
+#[tokio::test]
+async fn what_is_for_another_merchant_or_in_another_currency_is_recorded_and_pays_nothing() {
+    for world in worlds().await {
+        let payment = world.create(1, "").await;
+        let before = dump(&world.test.db).await;
+        for (id, from, to, refusal) in
+            [("m-", MERCHANT, "shop-2", ShopCode::NotifyInvalid), ("c-", "CNY", "USD", ShopCode::AmountMismatch)]
+        {
+            let text = body(&payment).replace(from, to).replace("\"n-", &format!("\"{id}"));
+            for _ in 0..2 {
+                let foreign = signed("sandbox", &text, world.now_seconds(), "new", KEY);
+                assert_eq!(code(world.callback(foreign).await), refusal, "{}", world.name());
+            }
+        }
+        let after = dump(&world.test.db).await;
+        let new: Vec<&str> = after.lines().filter(|line| !before.contains(line)).collect();
+        assert_eq!(new.len(), 2, "nothing but two records: {new:?}");
+        for (id, verdict) in [("m-", "not_ours"), ("c-", "amount_mismatch")] {
+            let is_of = |line: &&&str| line.contains(&format!("notify_id={id}")) && line.contains("times=2");
+            let record = new.iter().find(is_of).unwrap();
+            assert!(record.contains(&format!("verdict={verdict}")), "{record}");
+        }
+        assert_eq!(world.callback(world.success(&payment)).await.unwrap().outcome(), Outcome::Applied);
     }
 }
 

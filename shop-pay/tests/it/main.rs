@@ -14,4 +14,5 @@ mod fakes;
 mod fences;
 mod sandbox;
 mod sweep;
+mod wechat;
 mod world;

@@ -3,11 +3,15 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use futures::future::join_all;
-use shop_proto::pay::v1::{Payment, callback_payment_response::Outcome};
+use shop_common::{code::ShopCode, id::Generator, link::Link};
+use shop_proto::pay::v1::{
+    CallbackPaymentRequest, Payment, RefundOrderCommand, RefundOrderRequest, callback_payment_response::Outcome,
+    payment_state_service_client::PaymentStateServiceClient,
+};
 
 use crate::{
-    fakes::{DUE, FLAKY},
-    world::{World, worlds},
+    fakes::{DUE, FLAKY, RefundTold},
+    world::{World, code, code_of, link, worlds},
 };
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -80,6 +84,64 @@ async fn a_refund_the_channel_has_never_heard_of_is_asked_for_again_under_its_nu
         let number = world.number("SELECT refund_id AS n FROM sandbox_refund").await;
         assert_eq!(world.number("SELECT refund_id AS n FROM trade_refund WHERE state = 1").await, number);
         assert_eq!((world.flaky.refund_calls.load(Ordering::SeqCst), world.owed(&payment).await), (2, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_refund_the_channel_works_on_is_answered_by_its_notification() {
+    for world in worlds().await {
+        for (order_id, answer) in [(1, None), (2, Some("the account is gone"))] {
+            let payment = paid(&world, order_id, FLAKY).await;
+            world.orders.cancelled.lock().unwrap().insert(order_id);
+            world.flaky.refunds_to_lose.store(1, Ordering::SeqCst);
+            world.later(MINUTE).await;
+            let of_it = format!("FROM trade_refund WHERE pay_id = {}", payment.pay_id);
+            let refund_id = world.number(&format!("SELECT refund_id AS n {of_it} AND state = 0")).await;
+            let pay_id = payment.pay_id;
+            let notify_id = format!("r-{pay_id}");
+            let told = RefundTold { notify_id, refund_id, pay_id, fen: DUE, done: false, refused: None };
+            let tell = async |told: RefundTold| {
+                let body = serde_json::to_vec(&told).unwrap();
+                world.callback(CallbackPaymentRequest { channel: FLAKY.into(), headers: [].into(), body }).await
+            };
+            let calls = world.flaky.refund_calls.load(Ordering::SeqCst);
+            let wrong = RefundTold { fen: DUE + 1, done: true, ..told.clone() };
+            assert_eq!(code(tell(wrong).await), ShopCode::AmountMismatch);
+            let other = RefundTold { refund_id: refund_id + 1, done: true, ..told.clone() };
+            assert_eq!(code(tell(other).await), ShopCode::NotifyInvalid);
+            assert_eq!(world.owed(&payment).await, 8, "nothing was answered");
+
+            let ended = RefundTold { done: answer.is_none(), refused: answer.map(str::to_owned), ..told };
+            for outcome in [Outcome::Applied, Outcome::AlreadyApplied] {
+                let answer = tell(ended.clone()).await.unwrap();
+                assert_eq!((answer.outcome(), answer.ack_body.as_slice()), (outcome, b"ok".as_slice()));
+            }
+            let state = if answer.is_none() { 1 } else { 2 };
+            assert_eq!(world.number(&format!("SELECT state AS n {of_it}")).await, state, "{}", world.name());
+            assert_eq!(world.owed(&payment).await, 0);
+            world.later(MINUTE).await;
+            assert_eq!(world.flaky.refund_calls.load(Ordering::SeqCst), calls, "nobody asks any more");
+            let paid = format!("SELECT COUNT(*) AS n FROM trade_mq_producer_temp WHERE msg_key = '{pay_id}'");
+            assert_eq!(world.number(&paid).await, 1, "a refund's notification is no payment's");
+        }
+    }
+}
+
+#[tokio::test]
+async fn with_the_clock_set_back_a_refund_is_asked_for_again_later() {
+    for world in worlds().await {
+        let payment = paid(&world, 1, "").await;
+        world.later(MINUTE).await;
+        let behind = world.instance_with_ids(Generator::after(1, i64::MAX).unwrap()).await;
+        let command = RefundOrderCommand { context: None, order_id: 1, pay_id: payment.pay_id };
+        let ask = async |of: Link| {
+            let request = RefundOrderRequest { commands: vec![command.clone()] };
+            PaymentStateServiceClient::new(of).refund_order(request).await
+        };
+        assert_eq!(code_of(ask(link(&behind)).await), ShopCode::Unavailable, "{}", world.name());
+        assert_eq!(world.number(REFUNDS).await, 0);
+        ask(world.link.clone()).await.unwrap();
+        assert_eq!(world.number(REFUNDS).await, 1);
     }
 }
 

@@ -25,7 +25,7 @@ use shop_common::{
     time::{Clock, Millis},
 };
 use shop_pay::{
-    AlipayConfig, BadConfig, Config, Pay, SCHEMA, SandboxConfig,
+    AlipayConfig, BadConfig, Config, Pay, SCHEMA, SandboxConfig, WechatConfig,
     channel::{PaymentChannel, sandbox::Sandbox},
 };
 use shop_proto::{
@@ -88,7 +88,8 @@ fn config(test: &TestDb, change: impl Fn(&mut Config)) -> Config {
     let database = DatabaseConfig { url: test.config.url.clone(), max_connections: 8 };
     let internal_listen = ([127, 0, 0, 1], 0).into();
     let (batch, relay) = (Limits::default(), RelayConfig::default());
-    let mut config = Config { database, internal_listen, batch, relay, sandbox, alipay: AlipayConfig::default() };
+    let (alipay, wechat) = (AlipayConfig::default(), WechatConfig::default());
+    let mut config = Config { database, internal_listen, batch, relay, sandbox, alipay, wechat };
     change(&mut config);
     config
 }
@@ -118,15 +119,24 @@ impl World {
 
     /// Another instance of the service on the same database.
     pub(crate) async fn second_instance(&self) -> Pay {
-        self.instance_with(|_| ()).await
+        self.start_again(|_| (), Arc::clone(&self.ids)).await
     }
 
     /// The same with another configuration.
     pub(crate) async fn instance_with(&self, change: impl Fn(&mut Config)) -> Pay {
+        self.start_again(change, Arc::clone(&self.ids)).await
+    }
+
+    /// The same, whose ids are from another generator.
+    pub(crate) async fn instance_with_ids(&self, ids: Generator) -> Pay {
+        self.start_again(|_| (), Arc::new(ids)).await
+    }
+
+    async fn start_again(&self, change: impl Fn(&mut Config), ids: Arc<Generator>) -> Pay {
         let bus: SharedBus = self.bus.clone();
         let deps = deps(self.test.connect_again().await, bus, self.clock.clone(), self.shutdown.1.clone());
         let around = (&self.orders, &self.points, &self.flaky);
-        start(&config(&self.test, change), deps, Arc::clone(&self.ids), around).unwrap()
+        start(&config(&self.test, change), deps, ids, around).unwrap()
     }
 
     /// Why an instance with this configuration and one more channel does not start.
@@ -240,7 +250,7 @@ pub(crate) fn link(pay: &Pay) -> Link {
     Link::local(routes.routes())
 }
 
-async fn run(sweep: &Arc<dyn Sweep>, now: Millis) -> usize {
+pub(crate) async fn run(sweep: &Arc<dyn Sweep>, now: Millis) -> usize {
     let mut all = 0;
     loop {
         match sweep.run_once(now).await.unwrap() {

@@ -9,20 +9,14 @@ mod notice;
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{
-    Router,
-    extract::{Path, State},
-    response::Html,
-    routing::{get, post},
-};
-use http::{StatusCode, header};
+use axum::{Router, routing::post};
 use shop_common::time::Millis;
 
 use crate::{
     Outgoing, Provider, Sim,
-    books::{Booked, Due, Refused},
+    books::{Booked, Due},
+    buyer,
     keys::{BadKey, Signer, Verifier},
-    time,
 };
 
 /// Where merchants call.
@@ -48,6 +42,9 @@ impl Alipay {
 }
 
 impl Provider for Alipay {
+    const NAME: &'static str = "Alipay";
+    const BILL: &'static str = "text/csv; charset=gbk";
+
     const GAPS: &'static [Duration] = &[
         Duration::from_mins(4),
         Duration::from_mins(10),
@@ -59,11 +56,7 @@ impl Provider for Alipay {
     ];
 
     fn routes(sim: Arc<Sim<Self>>) -> Router {
-        Router::new()
-            .route(GATEWAY, post(api::gateway))
-            .route("/buyer/{out_trade_no}", get(open).post(pay))
-            .route("/bill/{day}", get(bill))
-            .with_state(sim)
+        Router::new().route(GATEWAY, post(api::gateway)).with_state(Arc::clone(&sim)).merge(buyer::routes(sim))
     }
 
     fn notification(&self, due: &Due, now: Millis) -> Option<Outgoing> {
@@ -77,34 +70,6 @@ impl Provider for Alipay {
     fn bill(&self, booked: &[Booked]) -> Vec<u8> {
         bill::write(&self.seller_id, booked)
     }
-}
-
-type Alipays = State<Arc<Sim<Alipay>>>;
-
-/// The buyer opens the code: from now on there is a trade.
-async fn open(State(sim): Alipays, Path(out_trade_no): Path<String>) -> Result<Html<String>, StatusCode> {
-    let mut books = sim.books();
-    let trade = books.open(&out_trade_no).map_err(|_| StatusCode::NOT_FOUND)?;
-    let (state, amount) = (trade.state, trade.amount);
-    Ok(Html(format!(
-        "<!doctype html><title>Alipay simulator</title><p>{out_trade_no}: {amount} yuan, {state:?}</p>\
-         <form method=\"post\"><button>Pay</button></form>"
-    )))
-}
-
-async fn pay(State(sim): Alipays, Path(out_trade_no): Path<String>) -> (StatusCode, String) {
-    match sim.pay(&out_trade_no) {
-        Ok(()) => (StatusCode::OK, "paid\n".to_owned()),
-        Err(Refused::NotThere) => (StatusCode::NOT_FOUND, "no such trade\n".to_owned()),
-        Err(refused) => (StatusCode::CONFLICT, format!("{refused}\n")),
-    }
-}
-
-type Bill = ([(header::HeaderName, &'static str); 1], Vec<u8>);
-
-async fn bill(State(sim): Alipays, Path(day): Path<String>) -> Result<Bill, StatusCode> {
-    let day = time::day(&day).ok_or(StatusCode::NOT_FOUND)?;
-    Ok(([(header::CONTENT_TYPE, "text/csv; charset=gbk")], sim.bill(day)))
 }
 
 #[cfg(test)]

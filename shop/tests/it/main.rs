@@ -41,4 +41,5 @@ mod timeout_suite;
 mod traps;
 mod undo_away;
 mod unlock_suite;
+mod wechat;
 mod world;

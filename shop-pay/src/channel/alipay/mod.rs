@@ -24,7 +24,7 @@ use self::{
 };
 use super::{
     Closing, Found, FoundRefund, Genuine, Headers, Paid, PaymentChannel, Registered, Return, Trade, beijing,
-    http::Caller,
+    http::{Caller, check_notify_url},
     keys::{self, SigningKey, VerifyingKey},
 };
 use crate::{
@@ -285,10 +285,7 @@ fn check(config: &AlipayConfig) -> Result<(), BadConfig> {
             return Err(bad(key)(format!("1 to {NUMBER_MAX} letters or digits")));
         }
     }
-    let url: Result<reqwest::Url, _> = config.notify_url.parse();
-    if !url.is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.query().is_none()) {
-        return Err(bad("notify_url")("an http or https URL without a query"));
-    }
+    check_notify_url(&config.notify_url).map_err(bad("notify_url"))?;
     // Alipay repeats nothing whose subject differs, and `&` and `=` have a meaning in what it signs.
     let subject = &config.subject;
     if !matches!(subject.chars().count(), 1..=SUBJECT_MAX) || subject.contains(['&', '=', '/', '\n']) {
