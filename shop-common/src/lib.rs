@@ -27,5 +27,6 @@ pub mod service;
 pub mod shutdown;
 pub mod sql;
 pub mod telemetry;
+pub mod text;
 pub mod time;
 pub mod trace;

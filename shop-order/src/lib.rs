@@ -20,13 +20,16 @@ pub use saga::participants::Links;
 use std::sync::Arc;
 
 use shop_common::{
+    code::ShopCode,
     consume as common_consume,
     due::Sweep,
-    id::Generator,
+    error::ShopError,
+    id::{Generator, OrderId},
     lookup::Lookup,
     migrate::{DEAD_LETTERS, MESSAGES, SqlFile},
     outbox::Relay,
     service::{Deps, INTERNAL_MESSAGE_BYTES, PUBLIC_MESSAGE_BYTES},
+    text,
 };
 use shop_proto::{
     order::v1::{order_service_server::OrderServiceServer, order_state_service_server::OrderStateServiceServer},
@@ -38,6 +41,7 @@ use tonic::service::RoutesBuilder;
 use crate::{
     consume::on_payment_succeeded::on_payment_succeeded,
     grpc::{orders::Orders, states::States},
+    order::{Cancelled, Cause},
     saga::{confirm_order::Saga, participants::Participants},
     sweep::OrderSweep,
     transitions::Transitions,
@@ -107,6 +111,26 @@ impl Order {
     pub fn sweeps(&self) -> Vec<Arc<dyn Sweep>> {
         let (db, transitions) = (self.deps.db.clone(), self.saga.transitions.clone());
         vec![Arc::new(OrderSweep::new(db, transitions, &self.links, self.saga.config.close_patience()))]
+    }
+
+    /// Refunds a paid order because an operator says so: what it took goes back, and the payment it has bound. Nothing
+    /// need be served for it; a running shop does what is owed from then on. Whether it was done by this very call.
+    ///
+    /// # Errors
+    /// `SHOP_ORDER_NO_EXIST`; `SHOP_ORDER_NOT_CANCELLABLE` for one that is not paid.
+    pub async fn refund(&self, order_id: i64, reason: String) -> Result<bool, ShopError> {
+        let (id, reason) = (OrderId::parse(order_id, "order_id")?, text::free(reason, text::TEXT_CHARS, "reason")?);
+        if store::rows(self.deps.db.read(), vec![order_id]).await?.is_empty() {
+            return Err(ShopError::at(ShopCode::OrderNotFound, "order_id"));
+        }
+        match self.saga.transitions.cancel(id, Cause::Refund(reason)).await? {
+            Cancelled::Now => Ok(true),
+            Cancelled::Already => Ok(false),
+            Cancelled::NotCancellable(_) => {
+                Err(ShopError::at(ShopCode::OrderNotCancellable, "order_id")
+                    .because("only a paid order can be refunded"))
+            }
+        }
     }
 
     /// What sends its outbox.

@@ -10,12 +10,14 @@ mod entity;
 mod grpc;
 pub mod payment;
 pub mod reconcile;
+mod refunds;
 mod settling;
 mod store;
 mod sweep;
 pub mod tx;
 
 pub use config::{AlipayConfig, BadConfig, Config, DEMO_KEY, DEMO_KID, SandboxConfig, WechatConfig};
+pub use refunds::Refunds;
 
 use std::sync::Arc;
 
@@ -36,7 +38,7 @@ use shop_common::{
 use shop_proto::{
     pay::v1::{
         pay_service_server::PayServiceServer, payment_state_service_server::PaymentStateServiceServer,
-        sandbox_service_server::SandboxServiceServer,
+        refund_service_server::RefundServiceServer, sandbox_service_server::SandboxServiceServer,
     },
     topic::ORDER_CANCEL,
 };
@@ -59,17 +61,18 @@ use crate::{
     sweep::Sweeper,
     tx::{
         ClosePayments, RefundOrder, answer_refund, clear_owed, close_payments, create_payment, keep_pay_url,
-        refund_order, settle_payment, start_refund,
+        refund_order, refund_payment, retry_refund, settle_payment, start_refund,
     },
 };
 
 /// The schema, in order.
-pub const SCHEMA: [SqlFile; 5] = [
+pub const SCHEMA: [SqlFile; 6] = [
     MESSAGES,
     SqlFile { version: 2, name: "pay", sql: include_str!("../../sql/pay/0002_pay.sql") },
     SqlFile { version: 3, name: "sandbox", sql: include_str!("../../sql/pay/0003_sandbox.sql") },
     DEAD_LETTERS,
     SqlFile { version: 5, name: "refund", sql: include_str!("../../sql/pay/0005_refund.sql") },
+    SqlFile { version: 8, name: "refund_payment", sql: include_str!("../../sql/pay/0008_refund_payment.sql") },
 ];
 
 /// The running service.
@@ -80,6 +83,7 @@ pub struct Pay {
     close: Batcher<ClosePayments, Done>,
     refund: Batcher<RefundOrder, Result<Started, ShopError>>,
     public: grpc::pay::Pay,
+    refunds: Refunds,
     sweeper: Arc<Sweeper>,
     sandbox: Option<Sandbox>,
     wake: Arc<Notify>,
@@ -144,6 +148,13 @@ impl Pay {
             settling: settling.clone(),
             refused: Arc::new(Refused::default()),
         };
+        let refunds = Refunds {
+            db: db.clone(),
+            ids: Arc::clone(&ids),
+            refund: transactions!(deps, limits, refund_payment),
+            retry: transactions!(deps, limits, retry_refund),
+            wake: Arc::clone(&wake),
+        };
         let sweeper = Sweeper {
             db: db.clone(),
             channels,
@@ -159,7 +170,7 @@ impl Pay {
         };
         let close = transactions!(deps, limits, close_payments);
         let refund = transactions!(deps, limits, refund_order);
-        Ok(Self { deps, orders, close, refund, public, sweeper: Arc::new(sweeper), sandbox, wake })
+        Ok(Self { deps, orders, close, refund, public, refunds, sweeper: Arc::new(sweeper), sandbox, wake })
     }
 
     /// Adds what clients and channels may call.
@@ -168,8 +179,15 @@ impl Pay {
         routes.add_service(service.max_decoding_message_size(PUBLIC_MESSAGE_BYTES));
     }
 
-    /// Adds what only other services and the gateway may call.
+    /// Adds what operators may call: to a public listener only where [`Self::add_internal`] would be no risk either.
+    pub fn add_operators(&self, routes: &mut RoutesBuilder) {
+        let service = RefundServiceServer::new(self.refunds.clone());
+        routes.add_service(service.max_decoding_message_size(PUBLIC_MESSAGE_BYTES));
+    }
+
+    /// Adds what only other services, the gateway and operators may call.
     pub fn add_internal(&self, routes: &mut RoutesBuilder) {
+        self.add_operators(routes);
         let state = grpc::state::State {
             db: self.deps.db.clone(),
             channels: self.public.channels.clone(),
@@ -217,6 +235,11 @@ impl Pay {
     /// Holds a channel's statements against our books; nothing need be served for it.
     pub fn reconciler(&self) -> Reconciler {
         Reconciler(Arc::clone(&self.sweeper))
+    }
+
+    /// Refunds as an operator asks for them; nothing need be served for it.
+    pub fn refunds(&self) -> Refunds {
+        self.refunds.clone()
     }
 
     /// What sends its messages.

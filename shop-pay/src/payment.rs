@@ -22,7 +22,7 @@ use shop_common::{
 
 use self::{
     owed::Owed,
-    refund::Refund,
+    refund::{Promise, Refund},
     settle::{Record, RecordKey},
 };
 
@@ -80,6 +80,21 @@ impl Payment {
     pub fn is_open(&self) -> bool {
         self.status == Status::Paying && self.closed.is_none()
     }
+
+    /// What has not been promised back.
+    pub(crate) fn rest(&self) -> Fen {
+        self.amount.checked_sub(self.refunded).unwrap_or(Fen::ZERO)
+    }
+
+    /// Paid, and not all of it promised back: it pays its order.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.status == Status::Paid && self.rest() > Fen::ZERO
+    }
+
+    /// Paid, and all of it promised back.
+    pub(crate) fn is_given_back(&self) -> bool {
+        self.status == Status::Paid && self.rest() <= Fen::ZERO
+    }
 }
 
 /// A payment to be made.
@@ -130,7 +145,9 @@ pub(crate) struct Changed {
     pub(crate) pay_urls: BTreeSet<PayId>,
     pub(crate) closed: Vec<PayId>,
     pub(crate) settled: Vec<PayId>,
+    pub(crate) promised: BTreeMap<PayId, Promise>,
     pub(crate) refunds_started: Vec<RefundId>,
+    pub(crate) refunds_retried: Vec<RefundId>,
     pub(crate) refunds_answered: Vec<RefundId>,
     pub(crate) cleared: BTreeMap<PayId, Owed>,
 }
@@ -143,7 +160,7 @@ impl Payments {
     /// open payment is about another amount.
     pub fn create(&mut self, new: &NewPayment, now: Millis) -> Result<Payment, ShopError> {
         let of_order = || self.rows.values().filter(|payment| payment.order_id == new.order_id);
-        if of_order().any(|payment| payment.status == Status::Paid && payment.refunded == Fen::ZERO) {
+        if of_order().any(Payment::is_kept) {
             return Err(ShopError::at(ShopCode::OrderIsPaid, "order_id"));
         }
         let gate = self.gates.entry(new.order_id).or_insert(Gate { loaded: None, state: GateState::Open });

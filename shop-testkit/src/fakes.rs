@@ -95,6 +95,13 @@ impl order_server::OrderStateService for FakeOrders {
     ) -> Result<Response<order::MarkPaidResponse>, Status> {
         Err(Status::unimplemented("a fake"))
     }
+
+    async fn mark_refunded(
+        &self,
+        _request: Request<order::MarkRefundedRequest>,
+    ) -> Result<Response<order::MarkRefundedResponse>, Status> {
+        Err(Status::unimplemented("a fake"))
+    }
 }
 
 /// The owner of payments.

@@ -3,12 +3,19 @@
 use std::{fmt, ops::Deref, sync::Arc, time::Duration};
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use shop_common::link::{self, Link};
+use shop_common::{
+    code::ShopCode,
+    error::ShopError,
+    link::{self, Link},
+};
 use shop_proto::{
     coupon::v1::coupon_service_client::CouponServiceClient,
     goods::v1::goods_service_client::GoodsServiceClient,
     order::v1::{order_service_client::OrderServiceClient, order_state_service_client::OrderStateServiceClient},
-    pay::v1::{pay_service_client::PayServiceClient, payment_state_service_client::PaymentStateServiceClient},
+    pay::v1::{
+        pay_service_client::PayServiceClient, payment_state_service_client::PaymentStateServiceClient,
+        refund_service_client::RefundServiceClient,
+    },
     user::v1::user_service_client::UserServiceClient,
 };
 use tokio::sync::Semaphore;
@@ -26,6 +33,8 @@ pub struct Links {
     pub payments: Link,
     /// `PaymentStateService`: hints that a payment was paid.
     pub payment_state: Link,
+    /// `RefundService`, where operators are served; without it the routes of refunds do not exist.
+    pub refunds: Option<Link>,
     /// `GoodsService`.
     pub goods: Link,
     /// `CouponService`.
@@ -41,6 +50,7 @@ impl Links {
             order_state: self.order_state.bulkhead("order-state", calls),
             payments: self.payments.bulkhead("pay", calls),
             payment_state: self.payment_state.bulkhead("payment-state", calls),
+            refunds: self.refunds.map(|link| link.bulkhead("refund", calls)),
             goods: self.goods.bulkhead("goods", calls),
             coupons: self.coupons.bulkhead("coupon", calls),
             users: self.users.bulkhead("user", calls),
@@ -113,6 +123,19 @@ impl App {
 
     pub(crate) fn payment_state(&self) -> PaymentStateServiceClient<Link> {
         PaymentStateServiceClient::new(self.links.payment_state.clone())
+    }
+
+    /// Operators' refunds.
+    ///
+    /// # Errors
+    /// `SHOP_REFUND_NOT_FOUND` where operators are not served; their routes do not exist there.
+    pub(crate) fn refunds(&self) -> Result<RefundServiceClient<Link>, ShopError> {
+        let link = self.links.refunds.clone().ok_or(ShopCode::RefundNotFound)?;
+        Ok(RefundServiceClient::new(link))
+    }
+
+    pub(crate) fn has_refunds(&self) -> bool {
+        self.links.refunds.is_some()
     }
 
     pub(crate) fn goods(&self) -> GoodsServiceClient<Link> {

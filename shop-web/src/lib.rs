@@ -1,7 +1,8 @@
 //! The REST gateway: the course's routes unchanged, `/api/v1`, Server-Sent Events, OpenAPI, health and metrics.
 //!
 //! It turns HTTP into gRPC and back. No rule of the shop lives here, no row is written here, and only the services the
-//! contract calls public are routed, apart from three questions to `OrderStateService` and `PaymentStateService`.
+//! contract calls public are routed, apart from three questions to `OrderStateService` and `PaymentStateService`, and
+//! `RefundService` where operators are served.
 
 mod api;
 mod app;
@@ -19,7 +20,7 @@ mod tutorial;
 
 pub use app::{Links, Ops};
 pub use config::{Config, NotAllowed};
-pub use sandbox::Buyer;
+pub use sandbox::{Buyer, Standing, Trade};
 pub use serve::serve;
 
 use std::sync::Arc;
@@ -30,10 +31,11 @@ use crate::app::App;
 
 /// All routes; the same on every port.
 ///
-/// `sandbox` pays like a buyer where the sandbox channel is on; without it `/sandbox/pay/{pay_id}` does not exist.
+/// `sandbox` pays like a buyer where the sandbox channel is on; without it nothing below `/sandbox` exists. The routes of
+/// refunds exist where `links` say where operators are served.
 pub fn router(config: &Config, links: Links, sandbox: Option<Arc<dyn Buyer>>, ops: Ops) -> Router {
     let app = App::new(config, links, sandbox, ops);
-    let (served, api) = openapi::served(app.sandbox.is_some()).split_for_parts();
+    let (served, api) = openapi::served(&app).split_for_parts();
     let (unlimited, ops_api) = ops::routes().split_for_parts();
     served
         .merge(tutorial::aliases())

@@ -23,17 +23,20 @@ const CONTENT_SECURITY_POLICY: &str =
     tags(
         (name = "orders", description = "Orders of the acting user"),
         (name = "payments", description = "Payments of the acting user, and notifications of channels"),
+        (name = "refunds", description = "Refunds, for operators; only where these are served"),
         (name = "catalogue", description = "Goods, coupons, the acting user"),
         (name = "tutorial", description = "The course's routes, unchanged"),
+        (name = "sandbox", description = "The buyer's page and the statements of the sandbox channel; only where it is on"),
         (name = "operations", description = "Health and metrics"),
     ),
 )]
 struct About;
 
 /// Everything a client may call.
-pub(crate) fn served(with_sandbox: bool) -> OpenApiRouter<App> {
+pub(crate) fn served(app: &App) -> OpenApiRouter<App> {
     let router = OpenApiRouter::with_openapi(About::openapi()).merge(api::routes()).merge(tutorial::routes());
-    if with_sandbox { router.merge(sandbox::routes()) } else { router }
+    let router = if app.has_refunds() { router.merge(api::refund_routes()) } else { router };
+    if app.sandbox.is_some() { router.merge(sandbox::routes()) } else { router }
 }
 
 /// `/openapi.json` and `/docs`, whose files are part of the binary.

@@ -23,6 +23,7 @@ use crate::{
     demo::demo,
     dlq::{self, Dlq},
     exposure, reconcile,
+    refund::{self, RefundArgs},
     replay::{ReplayArgs, replay},
     role::{Role, Web},
     running::Shop,
@@ -102,6 +103,9 @@ enum Command {
     Bench(bench::Args),
     /// Holds a channel's statement of a day against our books; exit 0 nothing open, 1 something is, 2 could not look.
     Reconcile(reconcile::Wanted),
+    /// Gives money back, lists what is on its way back, and asks again for what a channel refused; exit 0 done or nothing
+    /// refused, 1 refused, 2 not known.
+    Refund(RefundArgs),
     /// Lists, shows, resends and discards dead letters and parked messages.
     Dlq(Dlq),
     /// Payment notifications, recorded or generated, with faults; exit 0 only if every expectation held, 1 if one did
@@ -116,8 +120,10 @@ enum Command {
 
 /// Does what it was told.
 pub async fn run(cli: Cli) -> ExitCode {
-    let looks =
-        matches!(cli.command, Command::Audit { .. } | Command::Dlq(_) | Command::Reconcile(_) | Command::Replay(_));
+    let looks = matches!(
+        cli.command,
+        Command::Audit { .. } | Command::Dlq(_) | Command::Reconcile(_) | Command::Refund(_) | Command::Replay(_)
+    );
     let could_not = if looks { COULD_NOT } else { 1 };
     match Box::pin(command(cli)).await {
         Ok(code) => code,
@@ -153,6 +159,7 @@ async fn command(cli: Cli) -> Outcome {
         }
         Command::Bench(args) => return Box::pin(show_bench(&args, &config, &cli.common)).await,
         Command::Reconcile(wanted) => return show_reconcile(&config, &wanted).await,
+        Command::Refund(told) => return refund::run(&config, told).await,
         Command::Dlq(told) => return dlq::run(&config, told).await,
         Command::Audit { json, wait, confirm } => return show_audit(&config, json, wait, confirm).await,
         Command::Sim(wanted) => {

@@ -16,6 +16,9 @@ pub struct AllowConfig {
     pub sandbox_demo_key: bool,
     /// Tutorial mode: an unsigned callback pays.
     pub tutorial_mode: bool,
+    /// What operators call (refunds) beside what clients call: anybody who comes that far may give money back. Without
+    /// it they are not served there.
+    pub operator: bool,
 }
 
 /// Something would be reachable from outside that nobody has allowed.
@@ -54,6 +57,11 @@ pub fn check(config: &Config, listeners: &[SocketAddr]) -> Result<(), NotAllowed
     Ok(())
 }
 
+/// Whether operators are served on these listeners, beside clients.
+pub fn serves_operators(config: &Config, listeners: &[SocketAddr]) -> bool {
+    config.allow.operator || listeners.iter().all(|address| address.ip().is_loopback())
+}
+
 /// Refuses an internal listener that is not loopback unless `internal.allow_public_listen` says yes: internal services
 /// take every caller's word.
 ///
@@ -70,6 +78,9 @@ pub fn check_internal(config: &Config, listener: SocketAddr) -> Result<(), NotAl
 pub fn announce(config: &Config) -> Vec<&'static str> {
     let sandbox = &config.pay.sandbox;
     let mut open = Vec::new();
+    if serves_operators(config, &listeners(config)) {
+        open.push("operators are served without authentication: refunds");
+    }
     if config.web.believes_user_header() {
         open.push("x-user-id is believed without authentication");
     }
@@ -98,7 +109,7 @@ mod tests {
     fn on_loopback_everything_is_open_and_announced() {
         let config = config(&[]);
         assert_eq!(check(&config, &listeners(&config)), Ok(()));
-        assert_eq!(announce(&config).len(), 4);
+        assert_eq!(announce(&config).len(), 5);
     }
 
     #[test]
@@ -116,5 +127,18 @@ mod tests {
         }
         let config = config(&flags);
         assert_eq!(check(&config, &listeners(&config)), Ok(()));
+    }
+
+    #[test]
+    fn operators_are_served_elsewhere_only_if_somebody_says_so() {
+        let serves = |flags: &[(&str, &str)]| {
+            let config = config(flags);
+            serves_operators(&config, &listeners(&config))
+        };
+        assert!(serves(&[]));
+        for listen in ["grpc.listen", "web.listen"] {
+            assert!(!serves(&[(listen, "0.0.0.0:0")]), "{listen}");
+            assert!(serves(&[(listen, "0.0.0.0:0"), ("allow.operator", "true")]), "{listen}");
+        }
     }
 }

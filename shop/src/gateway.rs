@@ -4,13 +4,18 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use shop_common::{
+    code::ShopCode,
     error::ShopError,
     id::PayId,
     link::{Link, call},
+    money::Fen,
     shutdown::Shutdown,
 };
-use shop_proto::pay::v1::{PayLikeABuyerRequest, sandbox_service_client::SandboxServiceClient};
-use shop_web::{Buyer, Links, Ops};
+use shop_proto::pay::v1::{
+    GetStatementRequest, GetTradeRequest, PayLikeABuyerRequest, PaymentStatus,
+    sandbox_service_client::SandboxServiceClient,
+};
+use shop_web::{Buyer, Links, Ops, Standing, Trade};
 use tokio::task::JoinHandle;
 
 use crate::{
@@ -47,12 +52,13 @@ pub(crate) fn buyer(config: &Config, pay: &Link) -> Option<Arc<dyn Buyer>> {
 }
 
 /// All services behind one link.
-pub(crate) fn links_of_one(all: &Link) -> Links {
+pub(crate) fn links_of_one(all: &Link, with_operators: bool) -> Links {
     Links {
         orders: all.clone(),
         order_state: all.clone(),
         payments: all.clone(),
         payment_state: all.clone(),
+        refunds: with_operators.then(|| all.clone()),
         goods: all.clone(),
         coupons: all.clone(),
         users: all.clone(),
@@ -66,9 +72,28 @@ struct SandboxBuyer {
 
 #[async_trait::async_trait]
 impl Buyer for SandboxBuyer {
+    async fn look(&self, pay_id: PayId) -> Result<Trade, ShopError> {
+        let request = call(GetTradeRequest { pay_id: pay_id.get() }, self.timeout);
+        let trade = self.sandbox.clone().get_trade(request).await.map_err(|status| ShopError::from_status(&status))?;
+        let trade = trade.into_inner();
+        let standing = match trade.status() {
+            PaymentStatus::Paying => Standing::Waiting,
+            PaymentStatus::Paid => Standing::Paid,
+            PaymentStatus::Unpaid => Standing::Closed,
+        };
+        Ok(Trade { amount: Fen::new(trade.amount_fen), status: standing })
+    }
+
     async fn pay(&self, pay_id: PayId) -> Result<(), ShopError> {
         let request = call(PayLikeABuyerRequest { pay_id: pay_id.get() }, self.timeout);
         let paid = self.sandbox.clone().pay_like_a_buyer(request).await;
         paid.map(drop).map_err(|status| ShopError::from_status(&status))
+    }
+
+    async fn statement(&self, day: &str) -> Result<String, ShopError> {
+        let request = call(GetStatementRequest { day: day.to_owned() }, self.timeout);
+        let answer = self.sandbox.clone().get_statement(request).await;
+        let csv = answer.map_err(|status| ShopError::from_status(&status))?.into_inner().csv;
+        String::from_utf8(csv).map_err(|_| ShopCode::Internal.into())
     }
 }

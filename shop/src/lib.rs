@@ -4,6 +4,7 @@
 pub mod assemble;
 pub mod audit;
 pub mod bench;
+mod beside;
 pub mod cli;
 pub mod config;
 pub mod demo;
@@ -12,6 +13,7 @@ pub mod exposure;
 mod gateway;
 pub mod process;
 pub mod reconcile;
+mod refund;
 pub mod replay;
 pub mod role;
 pub mod running;

@@ -7,7 +7,7 @@ use std::{error::Error, fmt, fs, path::PathBuf, sync::Arc};
 use clap::Args;
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use serde::Serialize;
-use shop_common::{id::Generator, link::Link, money::Fen, mq::memory::MemoryBus, service::Deps, shutdown, time::Clock};
+use shop_common::{id::Generator, money::Fen, shutdown};
 use shop_pay::{
     Pay,
     reconcile::{
@@ -16,9 +16,12 @@ use shop_pay::{
         statement::{Day, Format},
     },
 };
-use tonic::service::Routes;
 
-use crate::{assemble::open_to_look, config::Config};
+use crate::{
+    assemble::open_to_look,
+    beside::{deps, nobody},
+    config::Config,
+};
 
 /// What to reconcile.
 #[derive(Debug, Args)]
@@ -71,11 +74,8 @@ pub async fn reconcile(config: &Config, wanted: &Wanted) -> Result<Report, Box<d
     let day = Day::of(&lines, wanted.day)?;
     let db = open_to_look(&config.pay.database).await?;
     let (_switch, shutdown) = shutdown::channel();
-    let (bus, clock) = (MemoryBus::new(), Clock::system());
-    let deps = Deps { db: db.clone(), bus, clock, instance: config.instance.clone(), shutdown };
-    let nobody = Link::local(Routes::default());
     let ids = Arc::new(Generator::new(config.id.worker)?);
-    let reconciler = Pay::new(&config.pay, deps, ids, nobody.clone(), nobody)?.reconciler();
+    let reconciler = Pay::new(&config.pay, deps(config, &db, shutdown), ids, nobody(), nobody())?.reconciler();
     let compared = reconciler.compare(&wanted.channel, day, &lines).await?;
     let report = report(&reconciler, wanted, day, compared).await;
     db.close().await;

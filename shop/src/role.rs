@@ -173,6 +173,9 @@ impl Role {
             Self::Pay => {
                 let pay = Pay::new(&config.pay, deps, ids, others.order, others.user)?;
                 add!(pay);
+                if exposure::serves_operators(config, &[config.grpc.listen]) {
+                    pay.add_operators(&mut part.public);
+                }
                 pay.listen();
                 (part.sweeps, part.relay, part.wake) = (pay.sweeps(), Some(pay.relay()), pay.wake());
             }
@@ -209,7 +212,8 @@ impl Web {
             orders: others.order.clone(),
             order_state: others.order,
             payments: others.pay.clone(),
-            payment_state: others.pay,
+            payment_state: others.pay.clone(),
+            refunds: exposure::serves_operators(config, &config.web.listen).then_some(others.pay),
             goods: others.goods,
             coupons: others.coupon,
             users: others.user,

@@ -50,9 +50,14 @@ impl Shop {
         let mut tasks = services.start(config);
         let mut public = Routes::builder();
         services.add_public(&mut public);
+        let with_operators = exposure::serves_operators(config, &exposure::listeners(config));
+        if with_operators {
+            services.pay.add_operators(&mut public);
+        }
         let public = serve_public(config, public, &PUBLIC_SERVICES, shutdown.clone()).await?;
         tasks.push(public.serving);
-        let (links, buyer) = (gateway::links_of_one(&services.link), gateway::buyer(config, &services.link));
+        let links = gateway::links_of_one(&services.link, with_operators);
+        let buyer = gateway::buyer(config, &services.link);
         let (web, serving) = gateway::serve(config, links, buyer, metrics, shutdown).await?;
         tasks.push(serving);
         let stopping = Stopping { switch, health: public.health, config: config.shutdown };

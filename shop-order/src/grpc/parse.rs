@@ -9,15 +9,14 @@ use shop_common::{
     error::{Result, ShopError},
     id::{CouponId, GoodsId, UserId},
     money::Fen,
+    text,
 };
 use shop_proto::order::v1::{ConfirmItem, ConfirmOrderRequest};
 
 use crate::pricing::{Wanted, WantedLine};
 
-const REQUEST_ID_CHARS: usize = 64;
 const LINES: usize = 50;
 const QUANTITY_MAX: i32 = 9999;
-const TEXT_CHARS: usize = 255;
 
 /// Reads an order to be placed.
 pub(super) fn wanted(request: ConfirmOrderRequest) -> Result<Wanted> {
@@ -26,7 +25,7 @@ pub(super) fn wanted(request: ConfirmOrderRequest) -> Result<Wanted> {
     }
     let request_hash = hash(&request);
     Ok(Wanted {
-        request_id: request_id(request.request_id)?,
+        request_id: text::request_id(request.request_id)?,
         request_hash,
         user_id: UserId::parse(request.user_id, "user_id")?,
         lines: lines(&request.items)?,
@@ -45,28 +44,14 @@ pub(super) fn wanted(request: ConfirmOrderRequest) -> Result<Wanted> {
 }
 
 /// A free text of at most 255 characters, kept as it was sent.
-pub(super) fn text(text: String, field: &'static str) -> Result<String> {
-    if text.chars().count() > TEXT_CHARS {
-        return Err(ShopError::invalid(field, "at most 255 characters"));
-    }
-    if text.contains('\0') {
-        return Err(ShopError::invalid(field, "no NUL characters"));
-    }
-    Ok(text)
+pub(super) fn text(said: String, field: &'static str) -> Result<String> {
+    text::free(said, text::TEXT_CHARS, field)
 }
 
 /// SHA-256 (hex) of everything but the key.
 fn hash(request: &ConfirmOrderRequest) -> String {
     let content = ConfirmOrderRequest { request_id: String::new(), ..request.clone() };
     hex::encode(Sha256::digest(content.encode_to_vec()))
-}
-
-fn request_id(request_id: String) -> Result<String> {
-    let visible = request_id.bytes().all(|byte| byte.is_ascii_graphic());
-    if !visible || request_id.is_empty() || request_id.len() > REQUEST_ID_CHARS {
-        return Err(ShopError::invalid("request_id", "1 to 64 visible ASCII characters"));
-    }
-    Ok(request_id)
 }
 
 fn lines(items: &[ConfirmItem]) -> Result<Vec<WantedLine>> {
@@ -125,13 +110,5 @@ mod tests {
         let hash_of = |request: ConfirmOrderRequest| wanted(request).unwrap().request_hash;
         assert_eq!(hash_of(request()), hash_of(ConfirmOrderRequest { request_id: "other".into(), ..request() }));
         assert_ne!(hash_of(request()), hash_of(ConfirmOrderRequest { address: "北京".into(), ..request() }));
-    }
-
-    #[test]
-    fn texts_are_counted_in_characters_and_kept() {
-        assert_eq!(text("京".repeat(255), "address").unwrap().chars().count(), 255);
-        assert!(text("京".repeat(256), "address").is_err());
-        assert!(text("a\0b".into(), "address").is_err());
-        assert_eq!(text("' OR 1=1 --\u{202e}".into(), "address").unwrap(), "' OR 1=1 --\u{202e}");
     }
 }

@@ -2,25 +2,27 @@
 
 use shop_common::{
     batch::NotDone,
+    code::ShopCode,
     db::Db,
     error::ShopError,
+    hold::Done,
     id::{OrderId, PayId, UserId},
     money::Fen,
-    service::{COMMANDS_PER_CALL, deadline_of},
+    service::{COMMANDS_PER_CALL, answer_do, deadline_of},
 };
 use shop_proto::{
     common::v1::{DoOutcome, do_outcome},
     order::v1::{
         BeginPaymentCommand, BeginPaymentRequest, BeginPaymentResponse, GetStatesRequest, GetStatesResponse,
-        MarkPaidCommand, MarkPaidOutcome, MarkPaidRequest, MarkPaidResponse, OrderState, mark_paid_outcome::Kind,
-        order_state_service_server::OrderStateService,
+        MarkPaidCommand, MarkPaidOutcome, MarkPaidRequest, MarkPaidResponse, MarkRefundedCommand, MarkRefundedRequest,
+        MarkRefundedResponse, OrderState, mark_paid_outcome::Kind, order_state_service_server::OrderStateService,
     },
 };
 use tonic::{Request, Response, Status};
 
 use crate::{
     entity::order::Model,
-    order::{Begun, Marked},
+    order::{Begun, Cancelled, Cause, Marked},
     store,
     transitions::Transitions,
 };
@@ -70,6 +72,41 @@ impl OrderStateService for States {
         let outcomes = futures::future::join_all(commands.into_iter().map(mark)).await;
         Ok(Response::new(MarkPaidResponse { outcomes }))
     }
+
+    async fn mark_refunded(
+        &self,
+        request: Request<MarkRefundedRequest>,
+    ) -> Result<Response<MarkRefundedResponse>, Status> {
+        let commands = request.into_inner().commands;
+        COMMANDS_PER_CALL.check(commands.len())?;
+        let outcomes = futures::future::join_all(commands.into_iter().map(|command| self.refund(command))).await;
+        Ok(Response::new(MarkRefundedResponse { outcomes }))
+    }
+}
+
+impl States {
+    /// Refunds the order, if this payment has paid it. A payment that is bound once is bound for good, so looking first
+    /// is as good as looking under the lock.
+    async fn refund(&self, command: MarkRefundedCommand) -> DoOutcome {
+        let found = store::rows(self.db.read(), vec![command.order_id]).await;
+        let outcome = match found.as_deref() {
+            Err(failure) => return unknown(failure.to_string()),
+            Ok([]) => Done::Refused(ShopError::at(ShopCode::OrderNotFound, "order_id")),
+            Ok([row, ..]) if row.pay_id != Some(command.pay_id) => Done::Already,
+            Ok(_) => {
+                let cancel = self.transitions.cancel(OrderId::new(command.order_id), Cause::Refund(command.reason));
+                return answer_do(cancel.await.map(|cancelled| match cancelled {
+                    Cancelled::Now => Done::Done,
+                    Cancelled::Already | Cancelled::NotCancellable(_) => Done::Already,
+                }));
+            }
+        };
+        outcome.into()
+    }
+}
+
+fn unknown(detail: String) -> DoOutcome {
+    DoOutcome { kind: do_outcome::Kind::Unknown.into(), refusal: None, detail }
 }
 
 fn begun(outcome: Result<Begun, NotDone>) -> DoOutcome {

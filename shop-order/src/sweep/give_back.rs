@@ -19,40 +19,60 @@ use tonic::Status as RpcStatus;
 use super::{OrderSweep, TIMEOUT};
 use crate::order::{Order, Owed};
 
+/// Orders that owe something.
+type Owing = BTreeMap<OrderId, Order>;
+/// What a participant says of one order: it has given back, or what it answered instead.
+type Given = Result<(), String>;
+
 impl OrderSweep {
     /// Asks each participant for what is owed and takes off what it answers for.
-    pub(super) async fn give_back(&self, owing: &BTreeMap<OrderId, Order>) {
-        let of = |bit| {
-            owing.iter().filter(|(_, order)| order.owed.contains(bit)).map(|(id, _)| *id).collect::<Vec<OrderId>>()
-        };
-        let (stock, coupon, balance) = (of(Owed::STOCK), of(Owed::COUPON), of(Owed::BALANCE));
-        let (close, refund) = (of(Owed::CLOSE), of(Owed::REFUND));
-        let answers = tokio::join!(
-            self.release(&stock),
-            self.reinstate(&coupon),
-            self.refund_balance(&balance),
-            self.close(&close),
-            self.refund_payment(&refund, owing),
-        );
-        let answers = [
-            (Owed::STOCK, stock, answers.0),
-            (Owed::COUPON, coupon, answers.1),
-            (Owed::BALANCE, balance, answers.2),
-            (Owed::CLOSE, close, answers.3),
-            (Owed::REFUND, refund, answers.4),
-        ];
+    pub(super) async fn give_back(&self, owing: &Owing) {
+        let stock = ask(Owed::STOCK, owing, |orders| async {
+            let commands =
+                orders.into_iter().map(|(order_id, _)| ReleaseStockCommand { context: None, order_id }).collect();
+            let request = call(ReleaseStockRequest { commands }, TIMEOUT);
+            let answer = self.goods_retries.ask(self.stock.clone().release_stock(request)).await?;
+            Ok(answer.into_inner().outcomes.iter().map(undone).collect())
+        });
+        let coupon = ask(Owed::COUPON, owing, |orders| async {
+            let commands =
+                orders.into_iter().map(|(order_id, _)| ReinstateCouponCommand { context: None, order_id }).collect();
+            let request = call(ReinstateCouponRequest { commands }, TIMEOUT);
+            let answer = self.coupon_retries.ask(self.coupons.clone().reinstate_coupon(request)).await?;
+            Ok(answer.into_inner().outcomes.iter().map(undone).collect())
+        });
+        let balance = ask(Owed::BALANCE, owing, |orders| async {
+            let commands =
+                orders.into_iter().map(|(order_id, _)| RefundBalanceCommand { context: None, order_id }).collect();
+            let request = call(RefundBalanceRequest { commands }, TIMEOUT);
+            let answer = self.user_retries.ask(self.balance.clone().refund_balance(request)).await?;
+            Ok(answer.into_inner().outcomes.iter().map(undone).collect())
+        });
+        let close = ask(Owed::CLOSE, owing, |orders| async {
+            let commands =
+                orders.into_iter().map(|(order_id, _)| ClosePaymentsCommand { context: None, order_id }).collect();
+            let request = call(ClosePaymentsRequest { commands }, TIMEOUT);
+            let answer = self.pay_retries.ask(self.payments.clone().close_payments(request)).await?;
+            Ok(answer.into_inner().outcomes.iter().map(done).collect())
+        });
+        // What was paid through a channel goes back: the payment that the order has bound, and no other.
+        let refund = ask(Owed::REFUND, owing, |orders| async {
+            let commands =
+                orders.into_iter().map(|(order_id, pay_id)| RefundOrderCommand { context: None, order_id, pay_id });
+            let request = call(RefundOrderRequest { commands: commands.collect() }, TIMEOUT);
+            let answer = self.pay_retries.ask(self.payments.clone().refund_order(request)).await?;
+            Ok(answer.into_inner().outcomes.iter().map(done).collect())
+        });
+        let (stock, coupon, balance, close, refund) = tokio::join!(stock, coupon, balance, close, refund);
+        self.take_off(owing, [stock, coupon, balance, close, refund].into_iter().flatten()).await;
+    }
+
+    /// Notes what was given back; what cannot be noted is asked for once more.
+    async fn take_off(&self, owing: &Owing, given: impl Iterator<Item = (OrderId, Owed)>) {
         let mut settled: BTreeMap<OrderId, Owed> = BTreeMap::new();
-        for (bit, asked, answer) in answers {
-            match answer {
-                Ok(done) => asked.into_iter().zip(done).filter(|(_, done)| *done).for_each(|(order_id, _)| {
-                    let owed = settled.entry(order_id).or_default();
-                    *owed = *owed | bit;
-                }),
-                Err(status) => {
-                    let error = ShopError::from_status(&status);
-                    tracing::warn!(owed = %bit, orders = asked.len(), %error, "cannot give back yet; trying again later");
-                }
-            }
+        for (order_id, bit) in given {
+            let owed = settled.entry(order_id).or_default();
+            *owed = *owed | bit;
         }
         let settles = settled.into_iter().filter_map(|(order_id, bits)| {
             let asked_in = owing.get(&order_id)?.status;
@@ -64,80 +84,47 @@ impl OrderSweep {
             }
         }
     }
-
-    async fn release(&self, orders: &[OrderId]) -> Result<Vec<bool>, RpcStatus> {
-        if orders.is_empty() {
-            return Ok(Vec::new());
-        }
-        let commands = orders.iter().map(|id| ReleaseStockCommand { context: None, order_id: id.get() }).collect();
-        let mut client = self.stock.clone();
-        let request = call(ReleaseStockRequest { commands }, TIMEOUT);
-        let answer = self.goods_retries.ask(client.release_stock(request)).await?;
-        Ok(answer.into_inner().outcomes.iter().map(undone).collect())
-    }
-
-    async fn reinstate(&self, orders: &[OrderId]) -> Result<Vec<bool>, RpcStatus> {
-        if orders.is_empty() {
-            return Ok(Vec::new());
-        }
-        let commands = orders.iter().map(|id| ReinstateCouponCommand { context: None, order_id: id.get() }).collect();
-        let mut client = self.coupons.clone();
-        let request = call(ReinstateCouponRequest { commands }, TIMEOUT);
-        let answer = self.coupon_retries.ask(client.reinstate_coupon(request)).await?;
-        Ok(answer.into_inner().outcomes.iter().map(undone).collect())
-    }
-
-    async fn refund_balance(&self, orders: &[OrderId]) -> Result<Vec<bool>, RpcStatus> {
-        if orders.is_empty() {
-            return Ok(Vec::new());
-        }
-        let commands = orders.iter().map(|id| RefundBalanceCommand { context: None, order_id: id.get() }).collect();
-        let mut client = self.balance.clone();
-        let request = call(RefundBalanceRequest { commands }, TIMEOUT);
-        let answer = self.user_retries.ask(client.refund_balance(request)).await?;
-        Ok(answer.into_inner().outcomes.iter().map(undone).collect())
-    }
-
-    async fn close(&self, orders: &[OrderId]) -> Result<Vec<bool>, RpcStatus> {
-        if orders.is_empty() {
-            return Ok(Vec::new());
-        }
-        let commands = orders.iter().map(|id| ClosePaymentsCommand { context: None, order_id: id.get() }).collect();
-        let mut client = self.payments.clone();
-        let request = call(ClosePaymentsRequest { commands }, TIMEOUT);
-        let answer = self.pay_retries.ask(client.close_payments(request)).await?;
-        Ok(answer.into_inner().outcomes.iter().map(done).collect())
-    }
-
-    /// What was paid through a channel goes back: the payment that the order has bound, and no other.
-    async fn refund_payment(
-        &self,
-        orders: &[OrderId],
-        owing: &BTreeMap<OrderId, Order>,
-    ) -> Result<Vec<bool>, RpcStatus> {
-        if orders.is_empty() {
-            return Ok(Vec::new());
-        }
-        let bound = |id: &OrderId| owing.get(id).and_then(|order| order.pay_id).map_or(0, PayId::get);
-        let command = |id: &OrderId| RefundOrderCommand { context: None, order_id: id.get(), pay_id: bound(id) };
-        let commands = orders.iter().map(command).collect();
-        let mut client = self.payments.clone();
-        let request = call(RefundOrderRequest { commands }, TIMEOUT);
-        let answer = self.pay_retries.ask(client.refund_order(request)).await?;
-        let outcomes = answer.into_inner().outcomes;
-        for (order_id, outcome) in orders.iter().zip(&outcomes).filter(|(_, outcome)| !done(outcome)) {
-            tracing::error!(order.id = %order_id, ?outcome, "the payment of order {order_id} is not refunded yet");
-        }
-        Ok(outcomes.iter().map(done).collect())
-    }
 }
 
-fn undone(outcome: &UndoOutcome) -> bool {
+/// Asks about the orders that owe `bit`, each as its id and the id of the payment it has bound (0 for none): those that
+/// owe it no more. The answers come in the order of the commands.
+async fn ask<Asked>(bit: Owed, owing: &Owing, ask: impl FnOnce(Vec<(i64, i64)>) -> Asked) -> Vec<(OrderId, Owed)>
+where
+    Asked: Future<Output = Result<Vec<Given>, RpcStatus>>,
+{
+    let orders: Vec<(&OrderId, &Order)> = owing.iter().filter(|(_, order)| order.owed.contains(bit)).collect();
+    if orders.is_empty() {
+        return Vec::new();
+    }
+    let ids = orders.iter().map(|(order_id, order)| (order_id.get(), order.pay_id.map_or(0, PayId::get)));
+    let answers = match ask(ids.collect()).await {
+        Ok(answers) => answers,
+        Err(status) => {
+            let error = ShopError::from_status(&status);
+            tracing::warn!(owed = %bit, orders = orders.len(), %error, "cannot give back yet; trying again later");
+            return Vec::new();
+        }
+    };
+    let mut given = Vec::with_capacity(answers.len());
+    for ((order_id, _), answer) in orders.into_iter().zip(answers) {
+        match answer {
+            Ok(()) => given.push((*order_id, bit)),
+            Err(why) => {
+                tracing::error!(order.id = %order_id, owed = %bit, why, "order {order_id} still owes its {bit}");
+            }
+        }
+    }
+    given
+}
+
+fn undone(outcome: &UndoOutcome) -> Given {
     use undo_outcome::Kind;
-    matches!(outcome.kind(), Kind::Undone | Kind::NeverDone | Kind::AlreadyUndone)
+    let is_given = matches!(outcome.kind(), Kind::Undone | Kind::NeverDone | Kind::AlreadyUndone);
+    if is_given { Ok(()) } else { Err(format!("{outcome:?}")) }
 }
 
-fn done(outcome: &DoOutcome) -> bool {
+fn done(outcome: &DoOutcome) -> Given {
     use do_outcome::Kind;
-    matches!(outcome.kind(), Kind::Done | Kind::Already)
+    let is_given = matches!(outcome.kind(), Kind::Done | Kind::Already);
+    if is_given { Ok(()) } else { Err(format!("{outcome:?}")) }
 }

@@ -1,6 +1,7 @@
 //! gRPC of the pay service: protocol in, commands out. No SQL and no rules.
 
 pub(crate) mod pay;
+pub(crate) mod refund;
 pub(crate) mod refused;
 mod sandbox;
 pub(crate) mod state;
@@ -45,6 +46,8 @@ impl From<Payment> for wire::Payment {
             created_ms: payment.created.get(),
             paid_ms: payment.paid.map(Millis::get),
             closed_ms: payment.closed.map(Millis::get),
+            refunded_fen: payment.refunded.get(),
+            refunds: Vec::new(),
         }
     }
 }

@@ -74,7 +74,10 @@ impl PayService for Pay {
         let user_id = UserId::parse(request.user_id, "user_id")?;
         let payment = store::payment(self.db.read(), pay_id).await.map_err(ShopError::from)?;
         let own = payment.filter(|payment| payment.user_id == user_id);
-        Ok(Response::new(own.ok_or(ShopError::at(ShopCode::PaymentNotFound, "pay_id"))?.into()))
+        let payment = own.ok_or(ShopError::at(ShopCode::PaymentNotFound, "pay_id"))?;
+        let refunds = store::refunds_of(self.db.read(), pay_id).await.map_err(ShopError::from)?;
+        let refunds = refunds.into_iter().map(Into::into).collect();
+        Ok(Response::new(WirePayment { refunds, ..payment.into() }))
     }
 }
 

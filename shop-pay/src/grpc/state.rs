@@ -9,7 +9,6 @@ use shop_common::{
     error::{Result, ShopError},
     hold::Done,
     id::{Generator, OrderId, PayId, RefundId},
-    money::Fen,
     service::{COMMANDS_PER_CALL, answer_do},
 };
 use shop_proto::{
@@ -27,7 +26,7 @@ use tonic::{Request, Response, Status};
 use super::outcome;
 use crate::{
     channel::Channels,
-    payment::{Payment, Status as Paid, owed::Owed, refund::Started, settle::Verdict},
+    payment::{Payment, owed::Owed, refund::Started, settle::Verdict},
     settling::Settling,
     store,
     sweep::Sweeper,
@@ -140,8 +139,7 @@ impl State {
 /// How far the payments of one order are closed.
 fn closed_so_far(payments: &[Payment], order_id: OrderId) -> CloseAtChannelOutcome {
     let mut of_order = payments.iter().filter(|payment| payment.order_id == order_id);
-    let is_kept = |payment: &Payment| payment.status == Paid::Paid && payment.refunded == Fen::ZERO;
-    let (kind, detail) = if of_order.clone().any(is_kept) {
+    let (kind, detail) = if of_order.clone().any(Payment::is_kept) {
         (Closed::Paid, "")
     } else if of_order.any(|payment| payment.owed.has(Owed::CLOSE)) {
         (Closed::NotYet, "a channel has not answered")

@@ -15,6 +15,8 @@ impl Owed {
     pub const REFUND: Self = Self(8);
     /// The buyer loses the points again.
     pub const REVERSE_POINTS: Self = Self(16);
+    /// The order has to hear that all of it goes back.
+    pub const TELL_ORDER: Self = Self(32);
 
     /// The set of these bits.
     pub const fn of(bits: i64) -> Self {

@@ -133,7 +133,7 @@ impl Payments {
         match (verdict, &notice.said) {
             (Verdict::Applied, Said::Payment(said)) => self.pay(said, now),
             (Verdict::RefundAnswered, Said::Refund(RefundNotice { refund_id, answer: Some(answer), .. })) => {
-                self.answer_refund(*refund_id, answer);
+                self.answer_refund(*refund_id, answer, now);
             }
             _ => {}
         }

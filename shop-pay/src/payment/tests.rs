@@ -1,9 +1,11 @@
 //! The rules of payments, alone.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
 use super::{
-    refund::{Answer, Cause, Started, State},
+    refund::{Answer, Cause, NewRefund, Request, Started, State},
     settle::{Notice, Verdict},
     *,
 };
@@ -11,7 +13,7 @@ use crate::channel::{Genuine, Notification, RefundNotice, Said, TradeStatus};
 
 const NOW: Millis = Millis::new(1_000_000);
 const ORDER: OrderId = OrderId::new(1);
-const ALL: Owed = Owed::of(31);
+const ALL: Owed = Owed::of(63);
 
 fn new(pay_id: i64, channel: &str, fen: i64) -> NewPayment {
     NewPayment {
@@ -343,13 +345,85 @@ fn the_order_s_late_judgement_and_its_refund_are_one_refund() {
     assert_eq!(view.refunds.len(), 1);
 }
 
+fn asked(refund_id: i64, pay_id: i64, fen: Option<i64>) -> NewRefund {
+    NewRefund {
+        refund_id: RefundId::new(refund_id),
+        pay_id: PayId::new(pay_id),
+        amount: fen.map(Fen::new),
+        request: Request { request_id: refund_id.to_string(), reason: "why".into(), operator: String::new() },
+    }
+}
+
+#[test]
+fn parts_add_up_and_the_last_fen_tells_the_order() {
+    let mut view = one_open();
+    assert_eq!(code(view.refund_payment(&asked(4, 1, None), NOW)), ShopCode::PaymentNotPaid);
+    view.settle(&success(1, "n"), NOW).unwrap();
+    view.clear(PayId::new(1), Owed::ORDER.with(Owed::POINTS));
+    let amount = |view: &mut Payments, asked: &NewRefund| view.refund_payment(asked, NOW).map(|it| it.amount.get());
+    assert_eq!(amount(&mut view, &asked(5, 1, Some(60))), Ok(60));
+    assert_eq!(view.rows[&PayId::new(1)].owed, Owed::REFUND, "points and order stay");
+    assert_eq!(code(amount(&mut view, &asked(6, 1, Some(41)))), ShopCode::RefundTooMuch);
+    assert_eq!(amount(&mut view, &asked(5, 1, Some(60))), Ok(60), "the same key");
+    assert_eq!(amount(&mut view, &asked(7, 1, Some(40))), Ok(40));
+    let payment = &view.rows[&PayId::new(1)];
+    let back = Owed::REFUND.with(Owed::REVERSE_POINTS).with(Owed::TELL_ORDER);
+    assert_eq!((payment.refunded, payment.owed, view.refunds.len()), (Fen::new(100), back, 2));
+    assert_eq!(view.changed.promised[&PayId::new(1)].more, Fen::new(100), "one row, one change");
+    assert_eq!(code(amount(&mut view, &asked(8, 1, None))), ShopCode::RefundTooMuch);
+}
+
+#[test]
+fn a_partly_refunded_payment_still_pays_its_order() {
+    let mut view = one_open();
+    view.settle(&success(1, "n"), NOW).unwrap();
+    view.refund_payment(&asked(5, 1, Some(99)), NOW).unwrap();
+    assert_eq!(code(view.create(&new(2, "b", 100), NOW)), ShopCode::OrderIsPaid);
+    view.refund_payment(&asked(6, 1, None), NOW).unwrap();
+    assert!(view.create(&new(3, "b", 100), NOW).is_ok());
+}
+
+#[test]
+fn the_order_gives_back_only_what_is_left() {
+    let mut view = one_open();
+    view.settle(&success(1, "n"), NOW).unwrap();
+    view.refund_payment(&asked(5, 1, Some(30)), NOW).unwrap();
+    let started = view.start_refund(RefundId::new(6), PayId::new(1), Cause::OrderCancelled, NOW);
+    assert_eq!((started, view.refunds[&RefundId::new(6)].amount), (Started::Done, Fen::new(70)));
+
+    let mut whole = one_open();
+    whole.settle(&success(1, "n"), NOW).unwrap();
+    whole.refund_payment(&asked(5, 1, None), NOW).unwrap();
+    assert!(whole.rows[&PayId::new(1)].owed.has(Owed::ORDER.with(Owed::TELL_ORDER)));
+    let started = whole.start_refund(RefundId::new(6), PayId::new(1), Cause::OrderCancelled, NOW);
+    assert_eq!((started, whole.refunds.len()), (Started::Already, 1));
+    assert_eq!(whole.rows[&PayId::new(1)].owed, Owed::REFUND.with(Owed::REVERSE_POINTS), "nothing to judge or to tell");
+}
+
+#[test]
+fn only_a_refused_refund_is_asked_for_anew() {
+    let mut view = one_open();
+    view.settle(&success(1, "n"), NOW).unwrap();
+    view.refund_payment(&asked(5, 1, Some(30)), NOW).unwrap();
+    let state = |view: &mut Payments| view.retry_refund(RefundId::new(5), NOW).unwrap().state;
+    assert_eq!((state(&mut view), view.changed.refunds_retried.len()), (State::Open, 0));
+    view.answer_refund(RefundId::new(5), &Answer::Refused("gone".into()), NOW);
+    assert!(!view.rows[&PayId::new(1)].owed.has(Owed::REFUND));
+    assert_eq!(state(&mut view), State::Open);
+    assert!(view.rows[&PayId::new(1)].owed.has(Owed::REFUND));
+    assert_eq!((view.refunds[&RefundId::new(5)].remark.as_ref(), view.rows[&PayId::new(1)].refunded.get()), (None, 30));
+    view.answer_refund(RefundId::new(5), &Answer::Done, NOW);
+    assert_eq!((state(&mut view), view.refunds[&RefundId::new(5)].done), (State::Done, Some(NOW)));
+    assert_eq!(view.retry_refund(RefundId::new(6), NOW), None);
+}
+
 #[test]
 fn the_first_answer_of_a_refund_stays() {
     let mut view = one_open();
     view.settle(&success(1, "n"), NOW).unwrap();
     view.start_refund(RefundId::new(5), PayId::new(1), Cause::PaidByOther, NOW);
-    view.answer_refund(RefundId::new(5), &Answer::Done);
-    view.answer_refund(RefundId::new(5), &Answer::Refused("late".into()));
+    view.answer_refund(RefundId::new(5), &Answer::Done, NOW);
+    view.answer_refund(RefundId::new(5), &Answer::Refused("late".into()), NOW);
     let refund = &view.refunds[&RefundId::new(5)];
     assert_eq!((refund.state, &refund.remark), (State::Done, &None));
     assert_eq!(view.changed.refunds_answered, [RefundId::new(5)]);
@@ -363,9 +437,9 @@ fn the_refund_stays_owed_until_every_one_is_answered() {
     view.start_refund(RefundId::new(5), PayId::new(1), Cause::PaidByOther, NOW);
     let other = Refund { refund_id: RefundId::new(6), ..view.refunds[&RefundId::new(5)].clone() };
     view.refunds.insert(other.refund_id, other);
-    view.answer_refund(RefundId::new(6), &Answer::Done);
+    view.answer_refund(RefundId::new(6), &Answer::Done, NOW);
     assert!(view.rows[&PayId::new(1)].owed.has(Owed::REFUND));
-    view.answer_refund(RefundId::new(5), &Answer::Refused("gone".into()));
+    view.answer_refund(RefundId::new(5), &Answer::Refused("gone".into()), NOW);
     assert!(!view.rows[&PayId::new(1)].owed.has(Owed::REFUND));
 }
 
@@ -388,6 +462,8 @@ enum Step {
     Close(i64),
     Settle(i64, i64, TradeStatus),
     Refund(i64),
+    Ask(i64, i64, Option<i64>),
+    Retry(i64),
     Answer(i64, bool),
     Clear(i64, i64),
 }
@@ -399,8 +475,10 @@ fn step() -> impl Strategy<Value = Step> {
         (1_i64..3).prop_map(Step::Close),
         (0_i64..12, 99_i64..102, status).prop_map(|(pay, fen, status)| Step::Settle(pay, fen, status)),
         (0_i64..12).prop_map(Step::Refund),
+        (0_i64..12, 0_i64..20, prop::option::of(1_i64..120)).prop_map(|(pay, key, fen)| Step::Ask(pay, key, fen)),
+        (0_i64..40).prop_map(Step::Retry),
         (0_i64..40, any::<bool>()).prop_map(|(refund, done)| Step::Answer(refund, done)),
-        (0_i64..12, 0_i64..32).prop_map(|(pay, bits)| Step::Clear(pay, bits)),
+        (0_i64..12, 0_i64..64).prop_map(|(pay, bits)| Step::Clear(pay, bits)),
     ]
 }
 
@@ -420,9 +498,14 @@ fn take(view: &mut Payments, number: i64, step: &Step) {
         Step::Refund(pay) => {
             view.start_refund(RefundId::new(number), PayId::new(*pay), Cause::OrderCancelled, NOW);
         }
+        Step::Ask(pay, key, fen) => {
+            let request = Request { request_id: key.to_string(), ..asked(number, *pay, *fen).request };
+            drop(view.refund_payment(&NewRefund { request, ..asked(number, *pay, *fen) }, NOW));
+        }
+        Step::Retry(refund) => drop(view.retry_refund(RefundId::new(*refund), NOW)),
         Step::Answer(refund, done) => {
             let answer = if *done { Answer::Done } else { Answer::Refused(String::new()) };
-            view.answer_refund(RefundId::new(*refund), &answer);
+            view.answer_refund(RefundId::new(*refund), &answer, NOW);
         }
         Step::Clear(pay, bits) => view.clear(PayId::new(*pay), Owed::of(*bits)),
     }
@@ -430,11 +513,11 @@ fn take(view: &mut Payments, number: i64, step: &Step) {
 
 proptest! {
     /// Whatever happens in whatever order: what the CHECKs of the table say, one open payment each, paid stays paid,
-    /// every paid payment has one log row, and never more than one refund.
+    /// every paid payment has one log row, refunds never above what was paid, one by the order and one for each key.
     #[test]
     fn the_books_stay_legal(steps in prop::collection::vec(step(), 0..40)) {
         let mut view = Payments::default();
-        let mut paid: std::collections::BTreeSet<PayId> = std::collections::BTreeSet::new();
+        let mut paid: BTreeSet<PayId> = BTreeSet::new();
         for (number, step) in (0_i64..).zip(&steps) {
             take(&mut view, number, step);
             for payment in view.rows.values() {
@@ -442,7 +525,9 @@ proptest! {
                 prop_assert_eq!(payment.status == Status::Paid, payment.paid.is_some());
                 prop_assert!(payment.refunded >= Fen::ZERO && payment.refunded <= payment.amount);
                 let refunds: Vec<_> = view.refunds.values().filter(|r| r.pay_id == payment.pay_id).collect();
-                prop_assert!(refunds.len() <= 1);
+                prop_assert!(refunds.iter().filter(|r| r.request.is_none()).count() <= 1);
+                let keys: BTreeSet<_> = refunds.iter().filter_map(|r| Some(&r.request.as_ref()?.request_id)).collect();
+                prop_assert_eq!(keys.len(), refunds.iter().filter(|r| r.request.is_some()).count());
                 prop_assert_eq!(refunds.iter().map(|r| r.amount.get()).sum::<i64>(), payment.refunded.get());
                 let same = |other: &&Payment| {
                     other.is_open() && other.order_id == payment.order_id && other.channel == payment.channel

@@ -22,8 +22,8 @@ use crate::payment::{
 pub struct Ours {
     /// Payments by number.
     pub payments: BTreeMap<PayId, Payment>,
-    /// Refunds by number, with the moment they were done.
-    pub refunds: BTreeMap<RefundId, (Refund, Option<shop_common::time::Millis>)>,
+    /// Refunds by number.
+    pub refunds: BTreeMap<RefundId, Refund>,
 }
 
 /// How the two books differ.
@@ -112,7 +112,7 @@ fn of_line(line: &Line, ours: &Ours) -> Option<Verdict> {
     match line.movement {
         Movement::Payment(pay_id) => of_payment(line, ours.payments.get(&pay_id)),
         Movement::Refund(pay_id, refund_id) => {
-            of_refund(line, ours.refunds.get(&refund_id).map(|(refund, _)| refund).filter(|r| r.pay_id == pay_id))
+            of_refund(line, ours.refunds.get(&refund_id).filter(|refund| refund.pay_id == pay_id))
         }
     }
 }
@@ -157,8 +157,8 @@ fn unlisted<'a>(day: Day, listed: &'a BTreeSet<Movement>, ours: &'a Ours) -> imp
     let payments = ours.payments.values().filter(move |payment| {
         payment.paid.is_some_and(|paid| day.contains(paid)) && is_missing(Movement::Payment(payment.pay_id))
     });
-    let refunds = ours.refunds.values().filter(move |(refund, done)| {
-        let is_of_day = refund.state == State::Done && done.is_some_and(|done| day.contains(done));
+    let refunds = ours.refunds.values().filter(move |refund| {
+        let is_of_day = refund.state == State::Done && refund.done.is_some_and(|done| day.contains(done));
         is_of_day && is_missing(Movement::Refund(refund.pay_id, refund.refund_id))
     });
     let payment = |payment: &Payment| Gap {
@@ -170,7 +170,7 @@ fn unlisted<'a>(day: Day, listed: &'a BTreeSet<Movement>, ours: &'a Ours) -> imp
         action: Action::AskPayment,
         why: "we call it paid, the statement does not have it",
     };
-    let refund = |(refund, _): &(Refund, _)| Gap {
+    let refund = |refund: &Refund| Gap {
         kind: Kind::OursOnly,
         pay_id: refund.pay_id,
         refund_id: Some(refund.refund_id),

@@ -35,9 +35,9 @@ pub(crate) async fn books(
     let payments = payments(db, channel, any_of(pay::Column::PayId, &pay_ids).chain([paid_then])).await?;
     let mut ours = Ours { payments, ..Ours::default() };
     for row in refunds {
-        let (done, refund) = (row.done_ms.map(Millis::new), of_refund(row)?);
+        let refund = of_refund(row)?;
         if ours.payments.contains_key(&refund.pay_id) {
-            ours.refunds.insert(refund.refund_id, (refund, done));
+            ours.refunds.insert(refund.refund_id, refund);
         }
     }
     Ok(ours)

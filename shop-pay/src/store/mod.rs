@@ -18,7 +18,9 @@ use shop_common::{
 
 pub(crate) use self::{
     books::books,
-    read::{claim_due, open_refunds, payment, payments, payments_of, refund},
+    read::{
+        Wanted, claim_due, last_reasons, open_refunds, payment, payments, payments_of, refund, refund_page, refunds_of,
+    },
     save::save,
 };
 use crate::{
@@ -26,7 +28,7 @@ use crate::{
     payment::{
         Gate, Payment, Payments,
         owed::Owed,
-        refund::Refund,
+        refund::{Refund, Request},
         settle::{Notice, Record},
     },
 };
@@ -142,13 +144,21 @@ fn of_payment(row: pay::Model) -> Result<Payment> {
 }
 
 fn of_refund(row: refund::Model) -> Result<Refund> {
+    let request = row.request_id.map(|request_id| Request {
+        request_id,
+        reason: row.reason.unwrap_or_default(),
+        operator: row.operator.unwrap_or_default(),
+    });
     Ok(Refund {
         refund_id: RefundId::new(row.refund_id),
         pay_id: PayId::new(row.pay_id),
         order_id: OrderId::new(row.order_id),
         cause: numbers::cause(row.cause)?,
+        request,
         amount: Fen::new(row.amount_fen),
         state: numbers::refund_state(row.state)?,
+        created: Millis::new(row.create_ms),
+        done: row.done_ms.map(Millis::new),
         remark: row.remark,
     })
 }

@@ -46,6 +46,7 @@ pub(super) const fn cause_number(cause: Cause) -> i16 {
         Cause::PaidByOther => 2,
         Cause::WrongAmount => 3,
         Cause::OrderRefunded => 4,
+        Cause::Operator => 5,
     }
 }
 
@@ -55,6 +56,7 @@ pub(super) fn cause(number: i16) -> Result<Cause> {
         2 => Ok(Cause::PaidByOther),
         3 => Ok(Cause::WrongAmount),
         4 => Ok(Cause::OrderRefunded),
+        5 => Ok(Cause::Operator),
         _ => Err(Failure::guard("trade_refund.cause")),
     }
 }
@@ -107,14 +109,14 @@ mod tests {
             assert_eq!(refund_number(refund_state(number).unwrap()), number);
             assert_eq!(cause_number(cause(number + 1).unwrap()), number + 1);
         }
-        assert_eq!(cause_number(cause(4).unwrap()), 4);
+        assert_eq!([4, 5].map(|number| cause_number(cause(number).unwrap())), [4, 5]);
         for number in 1..3 {
             assert_eq!(gate_number(gate_state(number).unwrap()), number);
         }
         for (known, word) in VERDICTS {
             assert_eq!(verdict(verdict_word(known)), Some(known), "{word}");
         }
-        assert!(status(3).is_err() && refund_state(3).is_err() && cause(5).is_err() && gate_state(0).is_err());
+        assert!(status(3).is_err() && refund_state(3).is_err() && cause(6).is_err() && gate_state(0).is_err());
         assert_eq!(verdict("paid"), None);
     }
 }

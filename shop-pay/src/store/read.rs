@@ -1,6 +1,8 @@
 //! Reading outside of bodies, and claiming what is due.
 
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
+use std::collections::BTreeMap;
+
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 use shop_common::{
     db::{Db, Result},
     due::{Backoff, Due},
@@ -48,6 +50,44 @@ pub(crate) async fn open_refunds(db: &impl ConnectionTrait, pay_ids: Vec<i64>) -
 /// One refund.
 pub(crate) async fn refund(db: &impl ConnectionTrait, refund_id: RefundId) -> Result<Option<Refund>> {
     refund::Entity::find_by_id(refund_id.get()).one(db).await?.map(of_refund).transpose()
+}
+
+/// The refunds of a payment, oldest first.
+pub(crate) async fn refunds_of(db: &impl ConnectionTrait, pay_id: PayId) -> Result<Vec<Refund>> {
+    let of_payment = refund::Entity::find().filter(refund::Column::PayId.eq(pay_id.get()));
+    of_payment.order_by_asc(refund::Column::RefundId).all(db).await?.into_iter().map(of_refund).collect()
+}
+
+/// What operators said when they last asked for refunds of these payments.
+pub(crate) async fn last_reasons(db: &impl ConnectionTrait, payments: &[&Payment]) -> Result<BTreeMap<PayId, String>> {
+    let pay_ids = sql::padded(payments.iter().map(|payment| payment.pay_id.get()));
+    let asked = refund::Entity::find().filter(refund::Column::PayId.is_in(pay_ids));
+    let rows = asked.order_by_asc(refund::Column::RefundId).all(db).await?;
+    Ok(rows.into_iter().filter_map(|row| Some((PayId::new(row.pay_id), row.reason?))).collect())
+}
+
+/// Which refunds of a list.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Wanted {
+    /// Of this payment alone.
+    pub(crate) pay_id: Option<PayId>,
+    /// Only those that stand there.
+    pub(crate) state: Option<State>,
+}
+
+/// Up to `limit` refunds before `before`, newest first.
+pub(crate) async fn refund_page(
+    db: &impl ConnectionTrait,
+    Wanted { pay_id, state }: Wanted,
+    before: i64,
+    limit: u64,
+) -> Result<Vec<Refund>> {
+    let refunds = refund::Entity::find()
+        .filter(refund::Column::RefundId.lt(before))
+        .apply_if(pay_id, |refunds, pay_id| refunds.filter(refund::Column::PayId.eq(pay_id.get())))
+        .apply_if(state, |refunds, state| refunds.filter(refund::Column::State.eq(numbers::refund_number(state))));
+    let page = refunds.order_by_desc(refund::Column::RefundId).limit(limit);
+    page.all(db).await?.into_iter().map(of_refund).collect()
 }
 
 /// Claims up to `limit` payments that owe something, in due order.

@@ -13,7 +13,7 @@ use crate::{
     entity::{pay, pay_log, pay_notify, pay_order, refund},
     payment::{
         Payment, Payments,
-        refund::{Cause, Refund, State},
+        refund::Refund,
         settle::{Record, RecordKey},
     },
 };
@@ -47,16 +47,19 @@ const SETTLE: Update = Update {
     guard: "t.pay_id = v.k AND t.is_paid <> 2",
 };
 
+/// By the order's judgement, which is still owed.
 const PROMISE_BACK: Update = Update {
-    table: "trade_pay",
-    values: &["k", "more", "later"],
-    set: "refund_fen = t.refund_fen + v.more, owed = (t.owed & ~3) | 24, due_ms = v.later, attempts = 0",
     guard: "t.pay_id = v.k AND t.is_paid = 2 AND (t.owed & 1) = 1 AND t.refund_fen + v.more <= t.pay_amount_fen",
+    ..PROMISE
 };
 
-/// As [`PROMISE_BACK`], of a payment that its order may have bound.
-const PROMISE_BACK_BOUND: Update =
-    Update { guard: "t.pay_id = v.k AND t.is_paid = 2 AND t.refund_fen + v.more <= t.pay_amount_fen", ..PROMISE_BACK };
+/// For an order that was refunded, or an operator.
+const PROMISE: Update = Update {
+    table: "trade_pay",
+    values: &["k", "more", "gone", "bits", "later", "looks"],
+    set: "refund_fen = t.refund_fen + v.more, owed = (t.owed & ~v.gone) | v.bits, due_ms = v.later, attempts = v.looks",
+    guard: "t.pay_id = v.k AND t.is_paid = 2 AND t.refund_fen + v.more <= t.pay_amount_fen",
+};
 
 /// Both expressions give the same with `owed` as it was and as it becomes, so the order of assignment does not matter.
 const CLEAR: Update = Update {
@@ -71,6 +74,13 @@ const ANSWER: Update = Update {
     values: &["k", "becomes", "moment", "why"],
     set: "state = v.becomes, done_ms = v.moment, remark = v.why",
     guard: "t.refund_id = v.k AND t.state = 0",
+};
+
+const RETRY: Update = Update {
+    table: "trade_refund",
+    values: &["k"],
+    set: "state = 0, remark = NULL",
+    guard: "t.refund_id = v.k AND t.state = 2",
 };
 
 const RECORD: Update = Update {
@@ -135,22 +145,38 @@ async fn save_payments(tx: &Tx, view: &Payments, now: Millis) -> Result<()> {
 async fn save_refunds(tx: &Tx, view: &Payments, now: Millis) -> Result<()> {
     let changed = &view.changed;
     let rows = |ids: &[_]| ids.iter().filter_map(|id| view.refunds.get(id)).collect::<Vec<&Refund>>();
+    save_promises(tx, view).await?;
     let started = rows(&changed.refunds_started);
-    let promise = |refund: &&Refund| vec![refund.pay_id.get().into(), refund.amount.get().into(), now.get().into()];
-    let is_bound = |refund: &&Refund| refund.cause == Cause::OrderRefunded;
-    let (bound, unwanted): (Vec<&Refund>, Vec<&Refund>) = started.iter().copied().partition(is_bound);
-    PROMISE_BACK.run(tx, &unwanted.iter().map(promise).collect::<Vec<_>>()).await?;
-    PROMISE_BACK_BOUND.run(tx, &bound.iter().map(promise).collect::<Vec<_>>()).await?;
     sql::insert_many(tx, started.into_iter().map(|refund| refund_row(refund, now)).collect()).await?;
+    let retried: Vec<_> = changed.refunds_retried.iter().map(|refund_id| vec![refund_id.get().into()]).collect();
+    RETRY.run(tx, &retried).await?;
     let answered: Vec<_> = rows(&changed.refunds_answered)
         .iter()
         .map(|refund| {
-            let done = (refund.state == State::Done).then(|| now.get());
-            let why: Option<String> = refund.remark.as_ref().map(|why| why.chars().take(REMARK_CHARS).collect());
-            vec![refund.refund_id.get().into(), numbers::refund_number(refund.state).into(), done.into(), why.into()]
+            let why = refund.remark.as_ref().map(|why| sql::cut(why, REMARK_CHARS));
+            let state = numbers::refund_number(refund.state).into();
+            vec![refund.refund_id.get().into(), state, millis(refund.done), why.into()]
         })
         .collect();
     ANSWER.run(tx, &answered).await
+}
+
+async fn save_promises(tx: &Tx, view: &Payments) -> Result<()> {
+    let (mut judged, mut other) = (Vec::new(), Vec::new());
+    for (pay_id, promise) in &view.changed.promised {
+        let Some(payment) = view.rows.get(pay_id) else { continue };
+        let values = vec![
+            key(payment),
+            promise.more.get().into(),
+            promise.gone.bits().into(),
+            promise.owed.bits().into(),
+            millis(payment.due),
+            payment.looks.into(),
+        ];
+        if promise.is_judgement { judged.push(values) } else { other.push(values) }
+    }
+    PROMISE_BACK.run(tx, &judged).await?;
+    PROMISE.run(tx, &other).await
 }
 
 async fn save_records(tx: &Tx, view: &Payments, now: Millis) -> Result<()> {
@@ -215,7 +241,10 @@ fn refund_row(refund: &Refund, now: Millis) -> refund::ActiveModel {
         pay_id: Set(refund.pay_id.get()),
         order_id: Set(refund.order_id.get()),
         cause: Set(numbers::cause_number(refund.cause)),
-        cause_id: Set(refund.order_id.get()),
+        cause_id: Set(if refund.request.is_some() { refund.refund_id.get() } else { refund.order_id.get() }),
+        request_id: Set(refund.request.as_ref().map(|request| request.request_id.clone())),
+        reason: Set(refund.request.as_ref().map(|request| request.reason.clone())),
+        operator: Set(refund.request.as_ref().map(|request| request.operator.clone())),
         amount_fen: Set(refund.amount.get()),
         state: Set(numbers::refund_number(refund.state)),
         create_ms: Set(now.get()),

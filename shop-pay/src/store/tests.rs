@@ -10,7 +10,7 @@ use shop_testkit::{
 use super::*;
 use crate::{
     channel::{Notification, TradeStatus},
-    payment::refund::{Answer, Cause, Started},
+    payment::refund::{Answer, Cause, NewRefund, Request, Started},
 };
 
 const NOW: Millis = Millis::new(1_000);
@@ -37,7 +37,7 @@ struct Race {
     beside: &'static str,
 }
 
-const RACES: [Race; 8] = [
+const RACES: [Race; 11] = [
     Race {
         what: "settle",
         rows: &[OPEN],
@@ -71,8 +71,26 @@ const RACES: [Race; 8] = [
     Race {
         what: "answer a refund",
         rows: &[OPEN, PAID, PROMISED],
-        decide: |view| view.answer_refund(REFUND, &Answer::Done),
+        decide: |view| view.answer_refund(REFUND, &Answer::Done, NOW),
         beside: "UPDATE trade_refund SET state = 2",
+    },
+    Race {
+        what: "refund for an operator more than is left",
+        rows: &[OPEN, PAID],
+        decide: |view| drop(view.refund_payment(&all_of_it(), NOW).unwrap()),
+        beside: "UPDATE trade_pay SET refund_fen = 1",
+    },
+    Race {
+        what: "refund for an operator what was never paid",
+        rows: &[OPEN, PAID],
+        decide: |view| drop(view.refund_payment(&all_of_it(), NOW).unwrap()),
+        beside: "UPDATE trade_pay SET is_paid = 0, pay_ms = NULL",
+    },
+    Race {
+        what: "ask anew for a refund",
+        rows: &[OPEN, PAID, PROMISED, "UPDATE trade_refund SET state = 2"],
+        decide: |view| drop(view.retry_refund(REFUND, NOW).unwrap()),
+        beside: "UPDATE trade_refund SET state = 1",
     },
     Race {
         what: "clear a debt",
@@ -90,6 +108,11 @@ const RACES: [Race; 8] = [
 
 fn refund(view: &mut Payments) {
     assert_eq!(view.start_refund(REFUND, PAY, Cause::OrderCancelled, NOW), Started::Done);
+}
+
+fn all_of_it() -> NewRefund {
+    let request = Request { request_id: "k".into(), reason: "why".into(), operator: String::new() };
+    NewRefund { refund_id: RefundId::new(4), pay_id: PAY, amount: None, request }
 }
 
 fn notice() -> Notice {

@@ -6,7 +6,8 @@ use shop_common::{id::PayId, id::RefundId, link::call, trace::TraceParent};
 use shop_proto::{
     common::v1::{CommandContext, do_outcome, undo_outcome},
     order::v1::{
-        MarkPaidCommand, MarkPaidRequest, mark_paid_outcome::Kind, order_state_service_client::OrderStateServiceClient,
+        MarkPaidCommand, MarkPaidRequest, MarkRefundedCommand, MarkRefundedRequest, mark_paid_outcome::Kind,
+        order_state_service_client::OrderStateServiceClient,
     },
     user::v1::{
         AwardPointsCommand, AwardPointsRequest, ReversePointsCommand, ReversePointsRequest,
@@ -17,6 +18,7 @@ use shop_proto::{
 use super::Sweeper;
 use crate::{
     payment::{Payment, owed::Owed, refund::Cause},
+    store,
     tx::StartRefund,
 };
 
@@ -76,6 +78,40 @@ impl Sweeper {
             Ok(started) => tracing::info!(pay.id = %pay_id, ?cause, ?started, "payment {pay_id} goes back"),
             Err(error) => tracing::warn!(pay.id = %pay_id, %error, "refund not started; asking again later"),
         }
+    }
+
+    /// Tells the orders whose payments an operator gave back whole: each is refunded, or over already.
+    pub(super) async fn tell_orders(&self, payments: &[&Payment]) {
+        if payments.is_empty() {
+            return;
+        }
+        let reasons = match store::last_reasons(self.db.read(), payments).await {
+            Ok(reasons) => reasons,
+            Err(error) => return tracing::warn!(%error, "refunds cannot be read; trying again later"),
+        };
+        let command = |payment: &&Payment| MarkRefundedCommand {
+            context: Some(context()),
+            order_id: payment.order_id.get(),
+            pay_id: payment.pay_id.get(),
+            reason: reasons.get(&payment.pay_id).cloned().unwrap_or_default(),
+        };
+        let request = MarkRefundedRequest { commands: payments.iter().map(command).collect() };
+        let mut orders = OrderStateServiceClient::new(self.orders.clone());
+        let outcomes = match self.order_retries.ask(orders.mark_refunded(call(request, TIMEOUT))).await {
+            Ok(answer) => answer.into_inner().outcomes,
+            Err(status) => return tracing::warn!(%status, "orders cannot be told of refunds; trying again later"),
+        };
+        let mut told = Vec::new();
+        for (payment, outcome) in payments.iter().zip(outcomes) {
+            match outcome.kind() {
+                do_outcome::Kind::Done | do_outcome::Kind::Already => told.push(payment.pay_id),
+                kind => {
+                    let (pay_id, order_id) = (payment.pay_id, payment.order_id);
+                    tracing::error!(pay.id = %pay_id, order.id = %order_id, ?kind, detail = outcome.detail, "order {order_id} does not take the refund of payment {pay_id}");
+                }
+            }
+        }
+        self.cleared(told, Owed::TELL_ORDER).await;
     }
 
     /// Credits points; a tombstone means that they were reversed before.

@@ -73,7 +73,11 @@ impl Sweeper {
             self.award(&earning).await;
         };
         let (close, refund, reverse) = (owing(Owed::CLOSE), owing(Owed::REFUND), owing(Owed::REVERSE_POINTS));
-        futures::join!(judged, self.close(&close), self.refund(&refund), self.reverse(&reverse));
+        // An order that has not judged the payment yet cannot know that it goes back.
+        let is_judged = |payment: &&Payment| !payment.owed.has(Owed::ORDER);
+        let gone: Vec<&Payment> = owing(Owed::TELL_ORDER).into_iter().filter(is_judged).collect();
+        let (close, refund) = (self.close(&close), self.refund(&refund));
+        futures::join!(judged, close, refund, self.reverse(&reverse), self.tell_orders(&gone));
     }
 
     /// Notes that these owe this no more; what cannot be noted is asked again.

@@ -25,7 +25,7 @@ impl Command for AnswerRefund {}
 /// Load, decide, save.
 pub async fn answer_refund(tx: &Tx, commands: &[AnswerRefund], now: Millis) -> Result<Vec<()>> {
     let mut view = store::load_refunds(tx, commands.iter().map(|command| command.pay_id.get()).collect()).await?;
-    let outcomes = commands.iter().map(|command| view.answer_refund(command.refund_id, &command.answer)).collect();
+    let outcomes = commands.iter().map(|command| view.answer_refund(command.refund_id, &command.answer, now)).collect();
     store::save(tx, &view, now).await?;
     Ok(outcomes)
 }

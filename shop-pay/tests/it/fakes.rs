@@ -28,8 +28,8 @@ use shop_proto::{
     common::v1::{DoOutcome, UndoOutcome, do_outcome, undo_outcome},
     order::v1::{
         BeginPaymentRequest, BeginPaymentResponse, GetStatesRequest, GetStatesResponse, MarkPaidOutcome,
-        MarkPaidRequest, MarkPaidResponse, OrderState, OrderStatus, mark_paid_outcome::Kind,
-        order_state_service_server::OrderStateService,
+        MarkPaidRequest, MarkPaidResponse, MarkRefundedRequest, MarkRefundedResponse, OrderState, OrderStatus,
+        mark_paid_outcome::Kind, order_state_service_server::OrderStateService,
     },
     user::v1::{
         AwardPointsRequest, AwardPointsResponse, ReversePointsRequest, ReversePointsResponse,
@@ -47,6 +47,8 @@ pub(crate) struct Orders {
     pub(crate) unknown: Mutex<BTreeSet<i64>>,
     pub(crate) bound: Mutex<BTreeMap<i64, i64>>,
     pub(crate) asked: AtomicUsize,
+    /// Orders that were refunded, with the reason.
+    pub(crate) refunded: Mutex<BTreeMap<i64, String>>,
 }
 
 pub(crate) const USER: i64 = 345_963_634_385_633_280;
@@ -128,6 +130,21 @@ impl OrderStateService for OrdersServer {
             MarkPaidOutcome { kind: kind.into(), detail: String::new() }
         });
         Ok(Response::new(MarkPaidResponse { outcomes: judged.collect() }))
+    }
+
+    async fn mark_refunded(
+        &self,
+        request: Request<MarkRefundedRequest>,
+    ) -> Result<Response<MarkRefundedResponse>, Status> {
+        self.0.there()?;
+        let (bound, mut refunded) = (self.0.bound.lock().unwrap(), self.0.refunded.lock().unwrap());
+        let outcomes = request.into_inner().commands.into_iter().map(|command| {
+            let is_bound = bound.get(&command.order_id) == Some(&command.pay_id);
+            let is_new = is_bound && refunded.insert(command.order_id, command.reason).is_none();
+            let kind = if is_new { do_outcome::Kind::Done } else { do_outcome::Kind::Already };
+            DoOutcome { kind: kind.into(), ..DoOutcome::default() }
+        });
+        Ok(Response::new(MarkRefundedResponse { outcomes: outcomes.collect() }))
     }
 }
 

@@ -31,6 +31,14 @@ async fn one_payment_is_open_and_no_more_goes_back_than_was_paid() {
          VALUES (3, 1, 7, 1, 7, 0, 0, 0)",
         "INSERT INTO trade_refund (refund_id, pay_id, order_id, cause, cause_id, amount_fen, state, create_ms)
          VALUES (3, 1, 7, 1, 7, 100, 3, 0)",
+        "INSERT INTO trade_refund (refund_id, pay_id, order_id, cause, cause_id, request_id, reason, amount_fen, state, create_ms)
+         VALUES (3, 1, 7, 5, 3, 'k', 'why', 1, 0, 0), (4, 1, 7, 5, 4, 'k', 'why', 1, 0, 0)",
+        "INSERT INTO trade_refund (refund_id, pay_id, order_id, cause, cause_id, reason, amount_fen, state, create_ms)
+         VALUES (3, 1, 7, 5, 3, 'why', 1, 0, 0)",
+        "INSERT INTO trade_refund (refund_id, pay_id, order_id, cause, cause_id, request_id, amount_fen, state, create_ms)
+         VALUES (3, 1, 7, 5, 3, 'k', 1, 0, 0)",
+        "INSERT INTO trade_refund (refund_id, pay_id, order_id, cause, cause_id, request_id, reason, amount_fen, state, create_ms)
+         VALUES (3, 1, 7, 1, 7, 'k', 'why', 1, 0, 0)",
     ];
     the_last_fence_holds(&shop_pay::SCHEMA, ROWS, &wrong).await;
 }

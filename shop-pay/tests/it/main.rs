@@ -12,6 +12,7 @@ mod callback;
 mod create;
 mod fakes;
 mod fences;
+mod refunds;
 mod sandbox;
 mod sweep;
 mod wechat;

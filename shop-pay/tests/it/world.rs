@@ -34,7 +34,7 @@ use shop_proto::{
     pay::v1::{
         CallbackPaymentRequest, CallbackPaymentResponse, ClosePaymentsCommand, ClosePaymentsRequest,
         CreatePaymentRequest, Payment, pay_service_client::PayServiceClient,
-        payment_state_service_client::PaymentStateServiceClient,
+        payment_state_service_client::PaymentStateServiceClient, refund_service_client::RefundServiceClient,
     },
     user::v1::points_service_server::PointsServiceServer,
 };
@@ -159,6 +159,10 @@ impl World {
 
     pub(crate) fn client(&self) -> PayServiceClient<Link> {
         PayServiceClient::new(self.link.clone())
+    }
+
+    pub(crate) fn refunds(&self) -> RefundServiceClient<Link> {
+        RefundServiceClient::new(self.link.clone())
     }
 
     pub(crate) fn states(&self) -> PaymentStateServiceClient<Link> {

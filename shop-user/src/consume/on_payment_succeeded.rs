@@ -1,5 +1,5 @@
 //! The paid topic, the fast path of crediting points. The message is a hint: the pay service is asked, and only what
-//! it calls paid and not refunded earns (traps 42, 49). A message that is lost costs a sweep of the pay service.
+//! it calls paid and not given back whole earns (traps 42, 49). A message that is lost costs a sweep of the pay service.
 
 use std::time::Duration;
 
@@ -35,14 +35,18 @@ pub(crate) async fn on_payment_succeeded(
     Ok(())
 }
 
-/// The credits of those among `events` that the pay service calls paid and not refunded.
+/// The credits of those among `events` that the pay service calls paid and has not given back whole.
 async fn paid(payments: Link, events: &[PaymentSucceeded]) -> Result<Vec<AwardPoints>> {
     let pay_ids = events.iter().map(|event| event.pay_id).collect();
     let mut client = PaymentStateServiceClient::new(payments);
     let answer = client.get_states(call(GetStatesRequest { pay_ids }, TIMEOUT)).await;
     let states = answer.map_err(|status| ShopError::from_status(&status))?.into_inner().states;
-    let earns = |state: &PaymentState| state.found && state.status() == PaymentStatus::Paid && state.refund_fen == 0;
     Ok(states.iter().filter(|state| earns(state)).map(AwardPoints::from).collect())
+}
+
+/// Part of a payment that went back leaves its points alone.
+fn earns(state: &PaymentState) -> bool {
+    state.found && state.status() == PaymentStatus::Paid && state.refund_fen < state.amount_fen
 }
 
 impl From<&PaymentState> for AwardPoints {

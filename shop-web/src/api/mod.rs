@@ -6,6 +6,7 @@ mod events;
 mod order;
 mod orders;
 mod payments;
+mod refunds;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -24,4 +25,12 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(catalogue::get_goods))
         .routes(routes!(catalogue::list_coupons))
         .routes(routes!(catalogue::me))
+}
+
+/// What operators call.
+pub(crate) fn refund_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(refunds::refund_payment))
+        .routes(routes!(refunds::list_refunds))
+        .routes(routes!(refunds::retry_refund))
 }

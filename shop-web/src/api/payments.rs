@@ -14,6 +14,7 @@ use shop_common::{
 use shop_proto::pay::v1 as proto;
 use utoipa::ToSchema;
 
+use super::refunds::RefundView;
 use crate::{
     app::App,
     json::{Json, Moment},
@@ -49,6 +50,12 @@ pub(crate) struct Payment {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     closed_ms: Option<Moment>,
+    /// What has been promised back.
+    #[schema(value_type = String, example = "0.00")]
+    refunded: Fen,
+    /// Its refunds, oldest first; only where one payment is read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    refunds: Vec<RefundView>,
 }
 
 /// A payment to be made.
@@ -123,6 +130,8 @@ impl From<proto::Payment> for Payment {
             created_ms: Moment(payment.created_ms),
             paid_ms: payment.paid_ms.map(Moment),
             closed_ms: payment.closed_ms.map(Moment),
+            refunded: Fen::new(payment.refunded_fen),
+            refunds: payment.refunds.into_iter().map(RefundView::from).collect(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::world::World;
 
 /// Every route a client may call; a route that is added stands here too.
-const ROUTES: [(&str, &str); 19] = [
+const ROUTES: [(&str, &str); 25] = [
     ("get", "/api/v1/coupons"),
     ("get", "/api/v1/goods"),
     ("get", "/api/v1/goods/{id}"),
@@ -11,14 +11,20 @@ const ROUTES: [(&str, &str); 19] = [
     ("get", "/api/v1/orders/{id}"),
     ("get", "/api/v1/orders/{id}/events"),
     ("get", "/api/v1/payments/{id}"),
+    ("get", "/api/v1/refunds"),
     ("get", "/api/v1/users/me"),
     ("get", "/healthz"),
     ("get", "/metrics"),
     ("get", "/readyz"),
+    ("get", "/sandbox/pay/{pay_id}"),
+    ("get", "/sandbox/pay/{pay_id}/left"),
+    ("get", "/sandbox/statement/{day}"),
     ("post", "/api/v1/callbacks/{channel}"),
     ("post", "/api/v1/orders"),
     ("post", "/api/v1/orders/{id}/cancel"),
     ("post", "/api/v1/orders/{id}/payments"),
+    ("post", "/api/v1/payments/{id}/refunds"),
+    ("post", "/api/v1/refunds/{id}/retry"),
     ("post", "/order-web/order/confirm"),
     ("post", "/pay-web/pay/callbackPayment"),
     ("post", "/pay-web/pay/createPayment"),

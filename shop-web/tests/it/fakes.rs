@@ -11,7 +11,10 @@ use shop_proto::{
     coupon::v1::{self as coupon, coupon_service_server::CouponService},
     goods::v1::{self as goods, goods_service_server::GoodsService},
     order::v1::{self as order, order_service_server::OrderService, order_state_service_server::OrderStateService},
-    pay::v1::{self as pay, pay_service_server::PayService, payment_state_service_server::PaymentStateService},
+    pay::v1::{
+        self as pay, pay_service_server::PayService, payment_state_service_server::PaymentStateService,
+        refund_service_server::RefundService,
+    },
     user::v1::{self as user, user_service_server::UserService},
 };
 use tokio::sync::{Notify, Semaphore, mpsc};
@@ -23,6 +26,7 @@ pub(crate) const GOODS: i64 = 345_959_443_973_935_104;
 pub(crate) const COUPON: i64 = 345_988_230_098_857_984;
 pub(crate) const ORDER: i64 = 352_537_369_385_242_624;
 pub(crate) const PAYMENT: i64 = 352_542_415_984_402_432;
+pub(crate) const REFUND: i64 = 352_542_415_984_402_433;
 /// 2026-11-21T07:00:00.000Z
 const NOON: i64 = 1_795_244_400_000;
 
@@ -173,6 +177,24 @@ fn payment() -> pay::Payment {
         created_ms: NOON,
         paid_ms: None,
         closed_ms: None,
+        refunded_fen: 0,
+        refunds: Vec::new(),
+    }
+}
+
+/// A refund of the course's payment.
+pub(crate) fn refund() -> pay::Refund {
+    pay::Refund {
+        refund_id: REFUND,
+        pay_id: PAYMENT,
+        order_id: ORDER,
+        amount_fen: 10_000,
+        status: pay::refund::Status::Open.into(),
+        cause: pay::refund::Cause::Operator.into(),
+        reason: "arrived broken".into(),
+        remark: String::new(),
+        created_ms: NOON,
+        done_ms: None,
     }
 }
 
@@ -249,6 +271,13 @@ impl OrderStateService for Fake {
     async fn mark_paid(&self, _: Request<order::MarkPaidRequest>) -> Result<Response<order::MarkPaidResponse>, Status> {
         panic!("the gateway marks nothing paid")
     }
+
+    async fn mark_refunded(
+        &self,
+        _: Request<order::MarkRefundedRequest>,
+    ) -> Result<Response<order::MarkRefundedResponse>, Status> {
+        panic!("the gateway refunds no order")
+    }
 }
 
 #[tonic::async_trait]
@@ -273,14 +302,20 @@ impl PayService for Fake {
 
     async fn get_payment(&self, request: Request<pay::GetPaymentRequest>) -> Result<Response<pay::Payment>, Status> {
         self.note(request).await?;
-        Ok(Response::new(self.payment()))
+        Ok(Response::new(pay::Payment { refunded_fen: 10_000, refunds: vec![refund()], ..self.payment() }))
     }
 }
 
 #[tonic::async_trait]
 impl PaymentStateService for Fake {
-    async fn get_states(&self, _: Request<pay::GetStatesRequest>) -> Result<Response<pay::GetStatesResponse>, Status> {
-        panic!("the gateway asks for no payment's state")
+    async fn get_states(
+        &self,
+        request: Request<pay::GetStatesRequest>,
+    ) -> Result<Response<pay::GetStatesResponse>, Status> {
+        let pay_ids = request.get_ref().pay_ids.clone();
+        self.note(request).await?;
+        let found = |pay_id| pay::PaymentState { pay_id, found: true, order_id: ORDER, ..pay::PaymentState::default() };
+        Ok(Response::new(pay::GetStatesResponse { states: pay_ids.into_iter().map(found).collect() }))
     }
 
     async fn close_payments(
@@ -311,6 +346,34 @@ impl PaymentStateService for Fake {
         self.note(request).await?;
         let outcome = pay::callback_payment_response::Outcome::Applied.into();
         Ok(Response::new(pay::HintPaidResponse { outcome, payment: Some(self.payment()) }))
+    }
+}
+
+#[tonic::async_trait]
+impl RefundService for Fake {
+    async fn refund_payment(
+        &self,
+        request: Request<pay::RefundPaymentRequest>,
+    ) -> Result<Response<pay::RefundPaymentResponse>, Status> {
+        self.note(request).await?;
+        Ok(Response::new(pay::RefundPaymentResponse { refund: Some(refund()) }))
+    }
+
+    async fn retry_refund(
+        &self,
+        request: Request<pay::RetryRefundRequest>,
+    ) -> Result<Response<pay::RetryRefundResponse>, Status> {
+        self.note(request).await?;
+        Ok(Response::new(pay::RetryRefundResponse { refund: Some(refund()) }))
+    }
+
+    async fn list_refunds(
+        &self,
+        request: Request<pay::ListRefundsRequest>,
+    ) -> Result<Response<pay::ListRefundsResponse>, Status> {
+        self.note(request).await?;
+        let (refunds, next_page_token) = (vec![refund()], REFUND.to_string());
+        Ok(Response::new(pay::ListRefundsResponse { refunds, next_page_token }))
     }
 }
 

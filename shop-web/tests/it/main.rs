@@ -17,6 +17,7 @@ mod guards;
 mod ops;
 mod orders;
 mod payments;
+mod refunds;
 mod sandbox;
 mod serve;
 mod tutorial;

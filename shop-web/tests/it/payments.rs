@@ -11,7 +11,12 @@ use crate::{
 const PAYMENT_JSON: &str = concat!(
     r#"{"payId":"352542415984402432","orderId":"352537369385242624","amount":"880.00","channel":"sandbox","#,
     r#""status":"UNPAID","payUrl":"http://127.0.0.1:8080/sandbox/pay/352542415984402432","channelTradeNo":"","#,
-    r#""createdMs":"2026-11-21T07:00:00.000Z"}"#,
+    r#""createdMs":"2026-11-21T07:00:00.000Z","refunded":"0.00"}"#,
+);
+const REFUNDS_JSON: &str = concat!(
+    r#""refunded":"100.00","refunds":[{"refundId":"352542415984402433","payId":"352542415984402432","#,
+    r#""orderId":"352537369385242624","amount":"100.00","status":"OPEN","cause":"OPERATOR","#,
+    r#""reason":"arrived broken","remark":"","createdMs":"2026-11-21T07:00:00.000Z"}]}"#,
 );
 
 #[tokio::test]
@@ -33,7 +38,8 @@ async fn a_payment_is_made() {
 async fn a_payment_is_read() {
     let world = World::new();
     let answer = world.get(&format!("/api/v1/payments/{PAYMENT}")).await;
-    assert_eq!((answer.status.as_u16(), answer.text.as_str()), (200, PAYMENT_JSON));
+    let expected = PAYMENT_JSON.replace(r#""refunded":"0.00"}"#, REFUNDS_JSON);
+    assert_eq!((answer.status.as_u16(), answer.text), (200, expected));
     assert_eq!(world.fake.take::<GetPaymentRequest>(), GetPaymentRequest { pay_id: PAYMENT, user_id: USER });
 }
 

@@ -8,15 +8,18 @@ use std::sync::{
 use axum::{Router, body::Body};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
-use shop_common::{code::ShopCode, error::ShopError, id::PayId, link::Link};
+use shop_common::{code::ShopCode, error::ShopError, id::PayId, link::Link, money::Fen};
 use shop_proto::{
     coupon::v1::coupon_service_server::CouponServiceServer,
     goods::v1::goods_service_server::GoodsServiceServer,
     order::v1::{order_service_server::OrderServiceServer, order_state_service_server::OrderStateServiceServer},
-    pay::v1::{pay_service_server::PayServiceServer, payment_state_service_server::PaymentStateServiceServer},
+    pay::v1::{
+        pay_service_server::PayServiceServer, payment_state_service_server::PaymentStateServiceServer,
+        refund_service_server::RefundServiceServer,
+    },
     user::v1::user_service_server::UserServiceServer,
 };
-use shop_web::{Buyer, Config, Links, Ops};
+use shop_web::{Buyer, Config, Links, Ops, Standing, Trade};
 use tonic::service::RoutesBuilder;
 use tower::ServiceExt;
 
@@ -42,19 +45,30 @@ impl World {
     }
 
     pub(crate) fn with(config: &Config) -> Self {
-        Self::build(config, Some(Arc::new(FakeBuyer)))
+        Self::build(config, Some(Arc::new(FakeBuyer::default())))
     }
 
     pub(crate) fn without_sandbox() -> Self {
         Self::build(&Config::default(), None)
     }
 
+    pub(crate) fn without_operators() -> Self {
+        let fake = Fake::new();
+        let links = Links { refunds: None, ..links(&fake) };
+        Self::over(&Config::default(), fake, links, None)
+    }
+
     fn build(config: &Config, sandbox: Option<Arc<dyn Buyer>>) -> Self {
         let fake = Fake::new();
+        let links = links(&fake);
+        Self::over(config, fake, links, sandbox)
+    }
+
+    fn over(config: &Config, fake: Fake, links: Links, sandbox: Option<Arc<dyn Buyer>>) -> Self {
         let is_ready = Arc::new(AtomicBool::new(true));
         let ready = Arc::clone(&is_ready);
         let ops = Ops { is_ready: Arc::new(move || ready.load(Ordering::SeqCst)), metrics: None };
-        let router = shop_web::router(config, links(&fake), sandbox, ops);
+        let router = shop_web::router(config, links, sandbox, ops);
         Self { fake, router, is_ready }
     }
 
@@ -86,6 +100,7 @@ pub(crate) fn links(fake: &Fake) -> Links {
     routes.add_service(OrderStateServiceServer::new(fake.clone()));
     routes.add_service(PayServiceServer::new(fake.clone()));
     routes.add_service(PaymentStateServiceServer::new(fake.clone()));
+    routes.add_service(RefundServiceServer::new(fake.clone()));
     routes.add_service(GoodsServiceServer::new(fake.clone()));
     routes.add_service(CouponServiceServer::new(fake.clone()));
     routes.add_service(UserServiceServer::new(fake.clone()));
@@ -95,6 +110,7 @@ pub(crate) fn links(fake: &Fake) -> Links {
         order_state: link.clone(),
         payments: link.clone(),
         payment_state: link.clone(),
+        refunds: Some(link.clone()),
         goods: link.clone(),
         coupons: link.clone(),
         users: link,
@@ -136,14 +152,39 @@ impl Answer {
     }
 }
 
-/// The sandbox's buyer: pays the course's payment, knows no other, and breaks on 13.
-struct FakeBuyer;
+/// A payment that is closed.
+pub(crate) const CLOSED: i64 = 14;
+
+/// The sandbox's buyer: pays the course's payment, knows no other but a closed one, and breaks on 13.
+#[derive(Default)]
+struct FakeBuyer(AtomicBool);
 
 #[tonic::async_trait]
 impl Buyer for FakeBuyer {
+    async fn look(&self, pay_id: PayId) -> Result<Trade, ShopError> {
+        let status = match pay_id.get() {
+            PAYMENT if self.0.load(Ordering::SeqCst) => Standing::Paid,
+            PAYMENT => Standing::Waiting,
+            CLOSED => Standing::Closed,
+            _ => return Err(ShopError::at(ShopCode::PaymentNotFound, "pay_id")),
+        };
+        Ok(Trade { amount: Fen::new(88_000), status })
+    }
+
+    async fn statement(&self, day: &str) -> Result<String, ShopError> {
+        match day {
+            "2026-11-24" => Ok("at,kind,pay_id,refund_id,trade_no,amount\n".to_owned()),
+            _ => Err(ShopError::invalid("day", "not a day")),
+        }
+    }
+
     async fn pay(&self, pay_id: PayId) -> Result<(), ShopError> {
         match pay_id.get() {
-            PAYMENT => Ok(()),
+            PAYMENT => {
+                self.0.store(true, Ordering::SeqCst);
+                Ok(())
+            }
+            CLOSED => Err(ShopError::at(ShopCode::OrderNotPayable, "pay_id")),
             13 => panic!("the sandbox is broken"),
             _ => Err(ShopError::at(ShopCode::PaymentNotFound, "pay_id")),
         }

@@ -192,9 +192,9 @@ impl PayRow {
         self.is_paid == PAID
     }
 
-    /// Paid, and nothing of it promised back.
+    /// Paid, and not all of it promised back.
     pub(super) const fn is_kept(&self) -> bool {
-        self.is_paid() && self.refund_fen == 0
+        self.is_paid() && self.refund_fen < self.pay_amount_fen
     }
 }
 

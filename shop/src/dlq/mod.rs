@@ -15,7 +15,7 @@ use shop_common::{
 };
 
 use self::view::{Done, Listed, Shown};
-use crate::{assemble::open_to_look, config::Config};
+use crate::{assemble::open_to_look, beside::operator, config::Config};
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -96,7 +96,7 @@ async fn show(config: &Config, id: &str, json: bool) -> Outcome<ExitCode> {
 /// Resends a letter, or discards it for a reason.
 async fn settle(config: &Config, id: &str, discard: Option<&str>, json: bool) -> Outcome<ExitCode> {
     let (_, db, letter) = find(config, id).await?;
-    let who = whoami::username().unwrap_or_else(|error| format!("unknown ({error})"));
+    let who = operator();
     let deed = Deed { who: &who, now: Clock::system().now() };
     let (action, dealt) = match discard {
         Some(reason) => ("discard", dead::discard(&db, &letter, reason, &deed).await),

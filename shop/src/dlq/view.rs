@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
 use serde::Serialize;
-use shop_common::{dead::Letter, time::Millis};
+use shop_common::dead::Letter;
 
 use super::is_open;
+use crate::beside::time;
 
 /// What is listed.
 #[derive(Default, Serialize)]
@@ -145,9 +145,4 @@ impl fmt::Display for Done<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}: {}", self.action, self.id, self.result)
     }
-}
-
-/// RFC 3339.
-fn time(moment: Millis) -> String {
-    Timestamp::from_millisecond(moment.get()).map_or_else(|_| moment.get().to_string(), |time| time.to_string())
 }

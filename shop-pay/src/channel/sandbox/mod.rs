@@ -18,19 +18,20 @@ use shop_common::{
     db::Db,
     error::{Result, ShopError},
     id::PayId,
+    money::Fen,
     time::{Clock, Millis},
 };
 use tokio::sync::Notify;
 
 use self::{
-    books::{Act, Acted},
+    books::{Act, Acted, State},
     signature::Keyring,
 };
 pub use self::{
     resend::{Deliver, GAPS, Resend, deliver_over},
     signature::HEADER,
 };
-use super::{Closing, Found, FoundRefund, Genuine, Headers, PaymentChannel, Registered, Return, Trade};
+use super::{Closing, Found, FoundRefund, Genuine, Headers, PaymentChannel, Registered, Return, Trade, TradeStatus};
 use crate::{
     config::{BadConfig, SandboxConfig},
     payment::refund::Answer,
@@ -88,6 +89,21 @@ impl Sandbox {
             tutorial_mode: config.tutorial_mode,
             wake,
         })
+    }
+
+    /// What the buyer is shown of a trade: how much it is about, and where it stands.
+    ///
+    /// # Errors
+    /// `SHOP_PAYMENT_NOT_FOUND`.
+    pub async fn look(&self, pay_id: PayId) -> Result<(Fen, TradeStatus)> {
+        let trade = store::trade(self.db.read(), pay_id).await.map_err(ShopError::from)?;
+        let trade = trade.ok_or(ShopError::at(ShopCode::PaymentNotFound, "pay_id"))?;
+        let status = match trade.state {
+            State::Waiting => TradeStatus::Wait,
+            State::Success => TradeStatus::Success,
+            State::Closed => TradeStatus::Closed,
+        };
+        Ok((trade.amount, status))
     }
 
     /// Pays like a buyer would: the provider books it and sends the signed notification by and by.

@@ -36,10 +36,19 @@ fn payment(id: i64, status: Status, paid: Option<Millis>) -> Payment {
     }
 }
 
-fn refund(id: i64, state: State) -> (Refund, Option<Millis>) {
-    let (refund_id, pay_id, order_id) = (RefundId::new(id), PayId::new(11), OrderId::new(11));
-    let refund = Refund { refund_id, pay_id, order_id, cause: Cause::OrderCancelled, amount: DUE, state, remark: None };
-    (refund, (state == State::Done).then(noon))
+fn refund(id: i64, state: State) -> Refund {
+    Refund {
+        refund_id: RefundId::new(id),
+        pay_id: PayId::new(11),
+        order_id: OrderId::new(11),
+        cause: Cause::OrderCancelled,
+        request: None,
+        amount: DUE,
+        state,
+        created: noon(),
+        done: (state == State::Done).then(noon),
+        remark: None,
+    }
 }
 
 /// Payment 11 is paid, 12 is not; refunds 21 done, 22 open, 23 refused.
@@ -48,7 +57,7 @@ fn ours() -> Ours {
     let refunds = [refund(21, State::Done), refund(22, State::Open), refund(23, State::Refused)];
     Ours {
         payments: payments.into_iter().map(|payment| (payment.pay_id, payment)).collect(),
-        refunds: refunds.into_iter().map(|refund| (refund.0.refund_id, refund)).collect(),
+        refunds: refunds.into_iter().map(|refund| (refund.refund_id, refund)).collect(),
     }
 }
 
@@ -72,6 +81,18 @@ fn found(lines: &[Line]) -> Vec<(Kind, i64, Action)> {
 fn a_statement_that_agrees_has_no_gap() {
     let compared = compare(day(), &[paid(11, 88_000), back(21, 88_000)], &ours());
     assert_eq!((compared.matched, compared.gaps), (2, Vec::new()));
+}
+
+#[test]
+fn several_refunds_of_one_payment_are_told_apart() {
+    let mut ours = ours();
+    let part =
+        Refund { refund_id: RefundId::new(24), amount: Fen::new(100), ..ours.refunds[&RefundId::new(21)].clone() };
+    ours.refunds.insert(part.refund_id, part);
+    let all = [paid(11, 88_000), back(21, 88_000), back(24, 100)];
+    assert_eq!(compare(day(), &all, &ours).gaps, Vec::new());
+    let gaps = compare(day(), &all[..2], &ours).gaps;
+    assert_eq!((gaps.len(), gaps[0].kind, gaps[0].refund_id), (1, Kind::OursOnly, Some(RefundId::new(24))));
 }
 
 #[test]

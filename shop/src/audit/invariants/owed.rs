@@ -86,7 +86,7 @@ fn marks_of_order(view: &Snapshot, order: &OrderRow) -> Vec<&'static str> {
     if expects(OrderOwes::BALANCE, order.money_paid_fen > 0) && !view.money.holds.contains_key(id) {
         missing.push("its balance was never given back");
     }
-    let is_promised = |pay_id| view.pay.payments.get(&pay_id).is_some_and(|payment: &PayRow| payment.refund_fen > 0);
+    let is_promised = |pay_id| view.pay.payments.get(&pay_id).is_some_and(|payment| !payment.is_kept());
     if order.order_status == REFUNDED && !order.owes(OrderOwes::REFUND) && !order.pay_id.is_none_or(is_promised) {
         missing.push("its money was never promised back");
     }

@@ -7,12 +7,13 @@ use shop_pay::payment::owed::Owed;
 
 use crate::audit::{
     Check,
-    rows::{PAID, PayRow, WRONG_AMOUNT},
+    rows::{OrderRow, PAID, PayRow, WRONG_AMOUNT},
     snapshot::Snapshot,
 };
 
 /// I10: a confirmed, paid order with something due keeps one payment, the one bound to it; every other order keeps none.
-/// A payment the order has not judged yet is left out.
+/// A payment the order has not judged yet is left out, and so is an order that has not heard yet that an operator gave its
+/// payment back.
 pub(super) fn one_payment_is_kept(view: &Snapshot) -> Check {
     let mut check = Check::new("I10", "a paid order keeps its one payment, every other payment is refunded");
     let mut kept: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
@@ -23,8 +24,13 @@ pub(super) fn one_payment_is_kept(view: &Snapshot) -> Check {
             kept.entry(payment.order_id).or_default().push(payment.pay_id);
         }
     }
+    let has_not_heard = |order: &OrderRow| {
+        let bound = order.pay_id.and_then(|pay_id| view.pay.payments.get(&pay_id));
+        bound.is_some_and(|payment| payment.owes(Owed::TELL_ORDER))
+    };
     // A refunded order keeps its payment until it is asked back.
-    for (order_id, order) in view.orders.iter().filter(|(_, order)| !order.owes(OrderOwes::REFUND)) {
+    let is_told = |order: &OrderRow| !order.owes(OrderOwes::REFUND) && !has_not_heard(order);
+    for (order_id, order) in view.orders.iter().filter(|(_, order)| is_told(order)) {
         check.count();
         let pays = order.is_confirmed() && order.pay_status == PAID && order.pay_amount_fen > 0;
         let wanted = order.pay_id.filter(|_| pays);

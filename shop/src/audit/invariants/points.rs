@@ -6,8 +6,8 @@ use shop_pay::payment::owed::Owed;
 use super::add_up;
 use crate::audit::{Check, rows::DONE, snapshot::Snapshot};
 
-/// I13: a payment that is kept earned its buyer one point for each whole yuan, once; every other payment nothing. A
-/// payment that still owes points, or their reversal, is left out.
+/// I13: a payment that is kept earned its buyer one point for each whole yuan, once, though part of it may have gone
+/// back; every other payment nothing. A payment that still owes points, or their reversal, is left out.
 pub(super) fn payments_earn_their_points(view: &Snapshot) -> Check {
     let mut check = Check::new("I13", "a kept payment earned its buyer one point for each whole yuan, others nothing");
     for (pay_id, payment) in &view.pay.payments {

@@ -56,7 +56,7 @@ const ORDERS: [Rule<OrderRow>; 15] = [
     ("owing nothing and over: not due", |o| implies(o.is_given_back() && o.owed == 0, o.due_ms.is_none())),
 ];
 
-const PAYMENTS: [Rule<PayRow>; 7] = [
+const PAYMENTS: [Rule<PayRow>; 8] = [
     ("a status that exists", |p| (0..=2).contains(&p.is_paid)),
     ("paid: if and only if at a moment", |p| p.is_paid() == p.pay_ms.is_some()),
     ("unpaid: either open or closed; paid: not open", |p| {
@@ -70,12 +70,15 @@ const PAYMENTS: [Rule<PayRow>; 7] = [
         let closes = p.owes(PayOwes::CLOSE);
         implies(closes, !p.is_paid() && p.closed_ms.is_some())
             && implies(p.owed & !PayOwes::CLOSE.bits() != 0, p.is_paid())
-            && (0..32).contains(&p.owed)
+            && (0..64).contains(&p.owed)
     }),
-    ("refunded: owing neither judgement nor points; kept: owing no way back", |p| {
-        let (forth, back) = (PayOwes::ORDER.with(PayOwes::POINTS), PayOwes::REFUND.with(PayOwes::REVERSE_POINTS));
-        let forbidden = if p.refund_fen > 0 { forth } else { back };
-        p.owed & forbidden.bits() == 0
+    ("given back whole: owing no points, and judgement only if the order is told too", |p| {
+        let is_told_first = implies(p.owes(PayOwes::ORDER), p.owes(PayOwes::TELL_ORDER));
+        implies(p.is_paid() && !p.is_kept(), !p.owes(PayOwes::POINTS) && is_told_first)
+    }),
+    ("kept: owing no way back; untouched: owing no refund", |p| {
+        let back = PayOwes::REVERSE_POINTS.with(PayOwes::TELL_ORDER);
+        implies(p.is_kept(), p.owed & back.bits() == 0) && implies(p.refund_fen == 0, !p.owes(PayOwes::REFUND))
     }),
 ];
 
