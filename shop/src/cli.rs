@@ -165,7 +165,9 @@ async fn command(cli: Cli) -> Outcome {
         Command::Sim(wanted) => {
             telemetry::init(&config.log.filter);
             let mut stop = Stop::listen()?;
-            let asked = async { drop(stop.asked().await) };
+            let asked = async {
+                stop.asked().await;
+            };
             sim::run(&wanted, &config.data_dir, asked).await?;
         }
         Command::Replay(args) => return Box::pin(show_replay(&args, &config, &cli.common)).await,

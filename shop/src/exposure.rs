@@ -9,6 +9,7 @@ use crate::config::Config;
 /// Section `allow`: each key says yes to something on listeners that are not loopback.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each key is a yes or no of its own")]
 pub struct AllowConfig {
     /// The sandbox channel and its buyer's page: anybody can mark a payment paid.
     pub sandbox: bool,

@@ -32,7 +32,7 @@ const PLATFORM_SERIAL: &str = "440024045C4A427599D09BB4E3DE0279F2E813FD";
 
 /// Which provider.
 #[derive(Debug, Subcommand)]
-pub enum Wanted {
+pub(crate) enum Wanted {
     /// Alipay: precreate, query, close, refund, notifications and the bill.
     Alipay(AlipayWanted),
     /// WeChat Pay, API v3: native payments, refunds, notifications and the bill.
@@ -41,7 +41,7 @@ pub enum Wanted {
 
 /// Alipay, as one merchant knows it.
 #[derive(Debug, Args)]
-pub struct AlipayWanted {
+pub(crate) struct AlipayWanted {
     #[command(flatten)]
     common: Common,
     /// The number of the shop's application.
@@ -54,7 +54,7 @@ pub struct AlipayWanted {
 
 /// WeChat Pay, as one merchant knows it.
 #[derive(Debug, Args)]
-pub struct WechatWanted {
+pub(crate) struct WechatWanted {
     #[command(flatten)]
     common: Common,
     /// The number of the shop's application.
@@ -109,7 +109,7 @@ struct Keys {
 ///
 /// # Errors
 /// The address is taken, or the keys cannot be made or read.
-pub async fn run(wanted: &Wanted, data_dir: &Path, stop: impl Future<Output = ()>) -> Outcome<()> {
+pub(crate) async fn run(wanted: &Wanted, data_dir: &Path, stop: impl Future<Output = ()>) -> Outcome<()> {
     match wanted {
         Wanted::Alipay(alipay) => alipay.run(data_dir, stop).await,
         Wanted::Wechat(wechat) => wechat.run(data_dir, stop).await,

@@ -328,7 +328,7 @@ async fn a_refund_that_is_closed_is_for_an_operator_and_one_that_stands_still_is
             beside.sim.provider.next_refund_ends(ending);
             beside.later(MINUTE).await;
             let told = beside.told().remove(0);
-            drop(beside.callback(told).await);
+            let _answered = beside.callback(told).await;
             beside.later(Duration::from_hours(1)).await;
             assert_eq!(beside.number(REFUND_STATE).await, state, "{ending:?}");
         }

@@ -2,7 +2,12 @@
 //! remember (reliability: F01 to F13, F20, F60, F70, F79, F80, F89, H1 to H10). `docs/chaos.md` says how to run it for
 //! hours, and how to come back to a seed.
 
-use std::{collections::BTreeMap, env, fs, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use rand::RngExt;
 use shop::audit::Schemas;
