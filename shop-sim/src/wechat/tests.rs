@@ -84,9 +84,9 @@ fn a_refund_is_worked_on_until_it_is_told() {
     announce(&sim);
     sim.pay("352542415984402432").unwrap();
     let state = || {
-        let (refund, trade) =
-            (sim.books().refund_of("7").cloned().unwrap(), sim.books().trade("352542415984402432").cloned().unwrap());
-        sim.provider.refund(&trade, &refund, "status")["status"].clone()
+        let books = sim.books();
+        let (refund, trade) = (books.refund_of("7").unwrap(), books.trade("352542415984402432").unwrap());
+        sim.provider.refund(trade, refund, "status")["status"].clone()
     };
     sim.provider.next_refund_ends(Ending::Closed);
     sim.books().refund("7", "352542415984402432", Fen::new(1), NOW).unwrap();

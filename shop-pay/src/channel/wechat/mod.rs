@@ -24,7 +24,7 @@ use self::{
     body::Account,
     request::{Ask, Closed, Reply},
     resource::Apiv3Key,
-    signature::{HEADERS, Merchant, Platform, SERIAL, is_line},
+    signature::{HEADERS, Merchant, Platform, SERIAL},
 };
 use super::{
     Closing, Found, FoundRefund, Genuine, Headers, PaymentChannel, Registered, Return, Trade,
@@ -42,6 +42,8 @@ pub const NAME: &str = "wechat";
 const SUCCESS: &[u8] = br#"{"code":"SUCCESS","message":"OK"}"#;
 /// What both sides write.
 const JSON: &str = "application/json";
+/// Longest number or serial.
+const WORD_MAX: usize = 64;
 /// Longest description of a trade.
 const DESCRIPTION_MAX: usize = 127;
 
@@ -66,7 +68,7 @@ impl Wechat {
         let key = said("private_key", config.private_key.reveal(), &config.private_key_file)?;
         let key = SigningKey::read(&key).map_err(bad("private_key"))?;
         let api_v3_key = said("api_v3_key", config.api_v3_key.reveal(), &config.api_v3_key_file)?;
-        let (appid, mchid) = (line("app_id", &config.app_id)?, line("mchid", &config.mchid)?);
+        let (appid, mchid) = (word("app_id", &config.app_id)?, word("mchid", &config.mchid)?);
         if !matches!(config.description.chars().count(), 1..=DESCRIPTION_MAX) {
             return Err(bad("description")(format!("a description has 1 to {DESCRIPTION_MAX} characters")));
         }
@@ -74,7 +76,7 @@ impl Wechat {
         Ok(Self {
             account: Account { appid, mchid: mchid.clone() },
             platform: platform(config, &key)?,
-            merchant: Merchant { mchid, serial_no: line("merchant_serial", &config.merchant_serial)?, key },
+            merchant: Merchant { mchid, serial_no: word("merchant_serial", &config.merchant_serial)?, key },
             key: Apiv3Key::read(api_v3_key.trim_end()).map_err(bad("api_v3_key"))?,
             caller: Caller::new(&config.gateway).map_err(bad("gateway"))?,
             notify_url: config.notify_url.clone(),
@@ -184,9 +186,9 @@ fn platform(config: &WechatConfig, ours: &SigningKey) -> Result<Platform, BadCon
     let WechatConfig { next_platform_serial, next_platform_key, next_platform_key_file, .. } = config;
     let mut keys = BTreeMap::new();
     let text = said("platform_key", platform_key, platform_key_file)?;
-    keys.insert(line("platform_serial", platform_serial)?, verifying("platform_key", &text, ours)?);
+    keys.insert(word("platform_serial", platform_serial)?, verifying("platform_key", &text, ours)?);
     if let Some(text) = keys::text(next_platform_key, next_platform_key_file).map_err(bad("next_platform_key"))? {
-        let serial = line("next_platform_serial", next_platform_serial)?;
+        let serial = word("next_platform_serial", next_platform_serial)?;
         if keys.insert(serial, verifying("next_platform_key", &text, ours)?).is_some() {
             return Err(bad("next_platform_serial")("the same as platform_serial".to_owned()));
         }
@@ -207,8 +209,13 @@ fn said(key: &'static str, text: &str, file: &str) -> Result<String, BadConfig> 
     keys::text(text, file).map_err(bad(key))?.ok_or_else(|| bad(key)("missing".to_owned()))
 }
 
-fn line(key: &'static str, text: &str) -> Result<String, BadConfig> {
-    if is_line(text) { Ok(text.to_owned()) } else { Err(bad(key)("missing, or not one word".to_owned())) }
+/// A number or serial: it must stand in a path and in a header as it is.
+fn word(key: &'static str, text: &str) -> Result<String, BadConfig> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    if matches!(text.len(), 1..=WORD_MAX) && plain {
+        return Ok(text.to_owned());
+    }
+    Err(bad(key)(format!("1 to {WORD_MAX} letters, digits, '-' or '_'")))
 }
 
 fn bad(key: &'static str) -> impl Fn(String) -> BadConfig {

@@ -33,7 +33,7 @@ pub(super) const SERIAL: &str = "wechatpay-serial";
 pub(super) const HEADERS: [&str; 4] = [TIMESTAMP, NONCE, SIGNATURE, SERIAL];
 /// How far a signature's time may be from ours, either way; five minutes as in the provider's own libraries.
 const WINDOW: Duration = Duration::from_secs(300);
-/// Longest nonce or serial; the provider's have 32 and 40 to 64 characters.
+/// Longest nonce; the provider's have 32 characters.
 const TEXT_MAX: usize = 128;
 /// What a serial begins with that names a public key, not a certificate.
 const PUBLIC_KEY_ID: &str = "PUB_KEY_ID_";
@@ -98,9 +98,9 @@ impl Merchant {
     }
 }
 
-/// A serial or nonce: one line, without a gap, that a header can hold.
-pub(super) fn is_line(text: &str) -> bool {
-    matches!(text.len(), 1..=TEXT_MAX) && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"')
+/// A nonce: one line, without a gap.
+fn is_line(text: &str) -> bool {
+    matches!(text.len(), 1..=TEXT_MAX) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// Seconds as they are written: digits and nothing else.
