@@ -20,7 +20,7 @@ async fn who_does_not_read_what_it_asked_for_is_given_up() {
     let (mut connection, client) = connected(&Places::new(1)).await;
     let answered: Result<(), Error> = async {
         loop {
-            connection.write_all(&[0; 1 << 16]).await?;
+            connection.write_all(&[0; 1 << 13]).await?;
         }
     }
     .await;

@@ -27,7 +27,7 @@ async fn first(test: &TestDb) -> First {
     let written = tokio::spawn(async move {
         db.write_tx(async |tx| {
             insert_many(tx, vec![item(1, "1", 0)]).await?;
-            let _ = inside.send(());
+            inside.send(()).unwrap();
             told.notified().await;
             Ok(())
         })
@@ -38,7 +38,7 @@ async fn first(test: &TestDb) -> First {
 }
 
 fn write(db: &Db, id: i64) -> impl Future<Output = Result<(), Failure>> {
-    item::insert(db, vec![item(id, &id.to_string(), 0)])
+    item::insert(db, vec![item(id, id.to_string(), 0)])
 }
 
 #[tokio::test]
@@ -85,7 +85,7 @@ async fn who_goes_away_in_its_body_is_rolled_back_and_the_others_are_told() {
     let (inside, is_inside) = oneshot::channel();
     let mut leaves = Box::pin(test.db.write_tx(async |tx| {
         insert_many(tx, vec![item(2, "2", 0)]).await?;
-        let _ = inside.send(());
+        inside.send(()).unwrap();
         std::future::pending::<Result<(), Failure>>().await
     }));
     assert!(futures::poll!(&mut leaves).is_pending());
@@ -106,7 +106,7 @@ async fn who_goes_away_after_its_body_leaves_no_transaction_open() {
     let First { written, go_on } = first(&test).await;
     go_on.notify_one();
     written.abort();
-    let _ = written.await;
+    drop(written.await);
     // Another process would wait for the file as long as a transaction is open.
     write(&test.connect_again().await, 2).await.unwrap();
 }

@@ -57,6 +57,7 @@ fn place(error: ShopError) -> (ShopCode, String) {
     (error.code, error.field.unwrap_or_default().into_owned())
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it is held against what may be nothing")]
 fn at(code: ShopCode, field: &str) -> Option<(ShopCode, String)> {
     Some((code, field.to_owned()))
 }
