@@ -105,7 +105,7 @@ async fn a_reversal_below_zero_changes_nothing() {
     }
 }
 
-/// The payments of the message tests; 30 is unknown to the pay service.
+/// The payments of the message tests: 20 went back whole, 60 in part; 30 is unknown to the pay service.
 fn owner() -> FakePayments {
     let payments = FakePayments::default();
     let state = |pay_id, status: PaymentStatus, refund_fen| PaymentState {
@@ -117,10 +117,10 @@ fn owner() -> FakePayments {
         ..PaymentState::default()
     };
     payments.set(state(10, PaymentStatus::Paid, 0));
-    payments.set(state(20, PaymentStatus::Paid, 1));
+    payments.set(state(20, PaymentStatus::Paid, 88_000));
     payments.set(state(40, PaymentStatus::Unpaid, 0));
     payments.set(state(50, PaymentStatus::Paying, 0));
-    payments.set(state(60, PaymentStatus::Paid, 0));
+    payments.set(state(60, PaymentStatus::Paid, 87_999));
     payments.set(state(70, PaymentStatus::Paid, 0));
     payments
 }

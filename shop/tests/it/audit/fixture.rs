@@ -1,7 +1,7 @@
 //! Rows of a shop in which all that can happen has happened, and all is well; and rows of work in flight.
 //!
 //! Users 11 and 12, goods 1 and 2, coupons 21 to 23. Orders: 101 paid, 102 cancelled by its buyer, 103 refused before
-//! anything was taken, 104 paid too late, 105 paid twice, 106 paid from the balance, 107 unpaid, 108 being paid (and
+//! anything was taken, 104 paid too late, 105 paid twice (and partly refunded by an operator), 106 paid from the balance, 107 unpaid, 108 being paid (and
 //! once paid the wrong amount), 110 paid and refunded. A payment has the number of its order plus 100, a refund plus 200.
 
 use shop::audit::Schemas;
@@ -80,7 +80,7 @@ INSERT INTO trade_pay (pay_id, order_id, user_id, channel, pay_amount_fen, is_pa
     (201, 101, 11, 'sandbox', 88000, 2, NULL, '', 't201', 2, 4, NULL, 0, 0, NULL),
     (202, 102, 11, 'sandbox', 2000, 0, NULL, '', NULL, 2, NULL, 3, 0, 0, NULL),
     (204, 104, 12, 'sandbox', 3000, 2, NULL, '', 't204', 2, 4, 3, 3000, 0, NULL),
-    (205, 105, 12, 'sandbox', 4000, 2, NULL, '', 't205', 2, 4, NULL, 0, 0, NULL),
+    (205, 105, 12, 'sandbox', 4000, 2, NULL, '', 't205', 2, 4, NULL, 1500, 0, NULL),
     (206, 105, 12, 'alipay', 4000, 2, NULL, '', 't206', 2, 5, NULL, 4000, 0, NULL),
     (208, 108, 11, 'sandbox', 1500, 1, '108/sandbox', '', NULL, 2, NULL, NULL, 0, 0, NULL),
     (209, 108, 11, 'alipay', 1400, 2, NULL, '', 't209', 2, 4, NULL, 1400, 0, NULL),
@@ -93,10 +93,13 @@ INSERT INTO trade_pay_log (pay_id, order_id, pay_amount_fen, channel_trade_no, l
 INSERT INTO trade_refund (refund_id, pay_id, order_id, cause, cause_id, amount_fen, state, create_ms, done_ms) VALUES
     (304, 204, 104, 1, 104, 3000, 1, 5, 6), (306, 206, 105, 2, 105, 4000, 1, 5, 6), (309, 209, 108, 3, 108, 1400, 1, 5, 6),
     (310, 210, 110, 4, 110, 1500, 1, 5, 6);
+INSERT INTO trade_refund (refund_id, pay_id, order_id, cause, cause_id, request_id, reason, amount_fen, state, create_ms,
+    done_ms) VALUES (321, 205, 105, 5, 321, 'a', 'late', 1000, 1, 5, 6), (322, 205, 105, 5, 322, 'b', 'late', 500, 1, 5, 6);
 INSERT INTO sandbox_trade (pay_id, amount_fen, state, trade_no, create_ms, refund_fen) VALUES
     (201, 88000, 1, 't201', 2, 0), (202, 2000, 2, 't202', 2, 0), (204, 3000, 1, 't204', 2, 3000),
-    (205, 4000, 1, 't205', 2, 0), (208, 1500, 0, 't208', 2, 0), (210, 1500, 1, 't210', 2, 1500);
-INSERT INTO sandbox_refund (refund_id, pay_id, amount_fen, create_ms) VALUES (304, 204, 3000, 6), (310, 210, 1500, 6);
+    (205, 4000, 1, 't205', 2, 1500), (208, 1500, 0, 't208', 2, 0), (210, 1500, 1, 't210', 2, 1500);
+INSERT INTO sandbox_refund (refund_id, pay_id, amount_fen, create_ms) VALUES
+    (304, 204, 3000, 6), (310, 210, 1500, 6), (321, 205, 1000, 6), (322, 205, 500, 6);
 ";
 
 /// Orders 111 (being confirmed: stock taken, balance not yet), 112 (cancelled, nothing given back yet), 113 (paid, not

@@ -25,6 +25,7 @@ use super::PATIENCE;
 pub(crate) const CONFIRM: &str = "/shop.order.v1.OrderService/ConfirmOrder";
 pub(crate) const STATES: &str = "/shop.order.v1.OrderStateService/GetStates";
 pub(crate) const MARK: &str = "/shop.order.v1.OrderStateService/MarkPaid";
+pub(crate) const MARK_REFUNDED: &str = "/shop.order.v1.OrderStateService/MarkRefunded";
 pub(crate) const QUOTE: &str = "/shop.goods.v1.StockService/QuoteGoods";
 pub(crate) const RESERVE: &str = "/shop.goods.v1.StockService/ReserveStock";
 pub(crate) const RELEASE: &str = "/shop.goods.v1.StockService/ReleaseStock";

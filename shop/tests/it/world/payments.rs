@@ -9,8 +9,8 @@ use shop_pay::{DEMO_KEY, DEMO_KID, channel::sandbox::NAME};
 use shop_proto::{
     order::v1::Order,
     pay::v1::{
-        CallbackPaymentRequest, CallbackPaymentResponse, CreatePaymentRequest, Payment,
-        pay_service_client::PayServiceClient,
+        CallbackPaymentRequest, CallbackPaymentResponse, CreatePaymentRequest, Payment, Refund, RefundPaymentRequest,
+        pay_service_client::PayServiceClient, refund_service_client::RefundServiceClient,
     },
 };
 use tonic::Response;
@@ -52,6 +52,20 @@ impl World {
         self.buyer_pays(payment.pay_id).await;
         self.sandbox_notifies().await;
         payment
+    }
+
+    /// An operator gives back so many fen of a payment, or all that is left.
+    pub(crate) async fn refund(&self, payment: &Payment, key: &str, amount_fen: Option<i64>) -> Answer<Refund> {
+        let mut client = RefundServiceClient::new(self.process().link());
+        let request = RefundPaymentRequest {
+            pay_id: payment.pay_id,
+            request_id: key.to_owned(),
+            amount_fen,
+            reason: "arrived broken".to_owned(),
+            operator: "ann".to_owned(),
+        };
+        let refunded = async move { client.refund_payment(request).await.map(|answer| answer.into_inner().refund) };
+        answered(self.process().run(refunded).await).map(Option::unwrap)
     }
 
     /// A notification arrives.
