@@ -8,7 +8,7 @@ use shop_common::{
     db::{DatabaseConfig, Db, Failure},
 };
 use shop_testkit::{TestDb, databases, eventually, sqlite};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::oneshot};
 
 use crate::item::{self, ids, insert, item};
 
@@ -120,5 +120,32 @@ async fn a_connection_lost_before_commit_is_not_known_to_be_committed() {
         assert!(down(&lost), "{lost:?}");
         insert(&db, vec![item(3, "c", 0)]).await.unwrap();
         assert_eq!(ids(&test.db).await, [3]);
+    }
+}
+
+#[tokio::test]
+async fn whoever_gets_no_connection_has_done_nothing_and_is_served_again() {
+    for test in databases(&[item::FILE]).await.into_iter().filter(|test| test.name == "mariadb") {
+        let db = narrow(&test).await;
+        let (begin, begun) = oneshot::channel();
+        let (end, ended) = oneshot::channel::<()>();
+        let held = tokio::spawn({
+            let db = db.clone();
+            async move {
+                let held = db.write_tx(async |_| {
+                    begin.send(()).unwrap();
+                    ended.await.unwrap();
+                    Ok(())
+                });
+                held.await.unwrap();
+            }
+        });
+        begun.await.unwrap();
+        let late = insert(&db, vec![item(1, "a", 0)]).await;
+        assert!(not_run(&late), "{late:?}");
+        end.send(()).unwrap();
+        held.await.unwrap();
+        insert(&db, vec![item(2, "b", 0)]).await.unwrap();
+        assert_eq!(ids(&test.db).await, [2]);
     }
 }

@@ -4,7 +4,8 @@ use std::{collections::BTreeSet, ops::RangeInclusive, sync::Arc, time::Duration}
 
 use sea_orm::{ConnectionTrait, Statement};
 use shop_common::{
-    db::{Db, Failure, Result},
+    config::Secret,
+    db::{DatabaseConfig, Db, Failure, Result},
     migrate::MESSAGES,
     mq::PublishError,
     outbox::{Message, Relay, RelayConfig, append},
@@ -12,7 +13,10 @@ use shop_common::{
     trace::TraceParent,
 };
 use shop_proto::{event::OrderCancelled, topic::ORDER_CANCEL};
-use shop_testkit::{databases, dump};
+use shop_testkit::{
+    databases, dump,
+    proxy::{Commit, Proxy},
+};
 
 use crate::script::Script;
 
@@ -232,5 +236,29 @@ async fn a_crash_after_publishing_sends_again_when_the_lease_ends() {
         assert_eq!(relay.run_once(later(NOW, 6)).await.unwrap(), 1, "{}", test.name);
         assert_eq!(bus.keys(), ["1", "1"], "{}: twice, never not at all", test.name);
         assert_eq!(dump(&test.db).await, EMPTY, "{}", test.name);
+    }
+}
+
+/// The broker has it; the answer to the COMMIT that deletes its row is lost, with or without the COMMIT itself (F60).
+#[tokio::test]
+async fn a_row_whose_deletion_is_lost_is_sent_again_or_gone() {
+    for test in databases(&[MESSAGES]).await.into_iter().filter(|test| test.name == "mariadb") {
+        for (commit, sent) in [(Commit::Before, vec!["1", "1"]), (Commit::After, vec!["1"])] {
+            let (proxy, url) = Proxy::before_mysql(test.config.url.reveal()).await;
+            let db = Db::connect(&DatabaseConfig { url: Secret::new(url), max_connections: 1 }).await.unwrap();
+            owe(&test.db, 1..=1).await.unwrap();
+            let bus = Script::new();
+            let relay = relay(&db, &bus);
+            // The first takes the row, the second deletes it.
+            proxy.spoil_commit(2, commit);
+            let unknown = relay.run_once(NOW).await;
+            assert!(matches!(unknown, Err(Failure::Down(_))), "{commit:?}: {unknown:?}");
+            proxy.heal();
+            assert_eq!(bus.keys(), ["1"], "{commit:?}");
+
+            relay.run_once(later(NOW, 6)).await.unwrap();
+            assert_eq!(bus.keys(), sent, "{commit:?}");
+            assert_eq!(dump(&test.db).await, EMPTY, "{commit:?}");
+        }
     }
 }

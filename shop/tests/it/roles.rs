@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use shop::seed::seed;
+use shop_common::{code::Verdict, error::ShopError, link::call};
 use shop_proto::{
     order::v1::{
         CancelOrderRequest, ConfirmItem, ConfirmOrderRequest, GetOrderRequest, Order, OrderStatus, PayStatus,
@@ -12,22 +13,26 @@ use shop_proto::{
     pay::v1::{CreatePaymentRequest, GetPaymentRequest, Payment, PaymentStatus, pay_service_client::PayServiceClient},
     user::v1::{GetUserRequest, user_service_client::UserServiceClient},
 };
-use shop_testkit::{eventually, participant::number};
+use shop_testkit::{
+    eventually,
+    participant::number,
+    proxy::{Fault, Way},
+};
 use tempfile::tempdir;
 use tonic::transport::Channel;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
 use crate::{
     clients::load::notification,
-    fleet::{BROKER, Databases, Fleet, SERVICES, WEB},
+    fleet::{BROKER, Databases, Fleet, SERVICES, WEB, internal},
 };
 
 const USER: i64 = 345_963_634_385_633_280;
 const GOODS: i64 = 345_959_443_973_935_104;
 const COUPON: i64 = 345_988_230_098_857_984;
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Orders that a killed role left behind are given back soon; the sandbox believes nobody but itself.
-const KEYS: [&str; 3] = ["order.saga_deadline_s=5", "sweeper.interval_ms=200", "pay.sandbox.tutorial_mode=false"];
+/// What is owed is asked for soon; the sandbox believes nobody but itself.
+const KEYS: [&str; 2] = ["sweeper.interval_ms=200", "pay.sandbox.tutorial_mode=false"];
 
 /// A client of the roles.
 struct Client {
@@ -48,6 +53,10 @@ impl Client {
     }
 
     async fn confirm(&mut self, key: &str, coupon_id: Option<i64>) -> Order {
+        self.try_confirm(key, coupon_id).await.unwrap()
+    }
+
+    async fn try_confirm(&mut self, key: &str, coupon_id: Option<i64>) -> Result<Order, ShopError> {
         let item = ConfirmItem { goods_id: GOODS, quantity: 1, ..ConfirmItem::default() };
         let request = ConfirmOrderRequest {
             request_id: key.to_owned(),
@@ -57,7 +66,8 @@ impl Client {
             balance_used_fen: 10_000,
             ..ConfirmOrderRequest::default()
         };
-        self.orders.confirm_order(request).await.unwrap().into_inner().order.unwrap()
+        let answer = self.orders.confirm_order(call(request, PATIENCE)).await;
+        answer.map(|answer| answer.into_inner().order.unwrap()).map_err(|status| ShopError::from_status(&status))
     }
 
     async fn create_payment(&mut self, order: &Order) -> Payment {
@@ -115,6 +125,34 @@ async fn six_processes_serve_orders_from_end_to_end() {
     assert_eq!(number(&schemas.goods, sold).await, 2, "two of three orders stand");
     assert_eq!(number(&schemas.user, "SELECT user_money_fen AS n FROM trade_user").await, 80_000);
     schemas.close().await;
+}
+
+/// The coupon role takes what it is asked and answers nobody (F79): orders without a coupon are served as ever, an order
+/// with one is told that nothing is known, and is placed once the role answers again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_role_that_does_not_answer_holds_up_nobody_else() {
+    let dir = tempdir().unwrap();
+    let databases = Databases::sqlite(dir.path());
+    seed(&databases.open().await).await.unwrap();
+    let fleet = Fleet::start(databases, &KEYS).await;
+    let mut client = Client::of(&fleet);
+
+    fleet.door(&internal("coupon")).spoil(Fault::BlackHole(Way::Requests));
+    let waits = tokio::spawn({
+        let mut client = Client::of(&fleet);
+        async move { client.try_confirm("with-coupon", Some(COUPON)).await }
+    });
+    for key in ["one", "two", "three"] {
+        assert_eq!(client.confirm(key, None).await.status(), OrderStatus::Confirmed);
+    }
+    let unanswered = waits.await.unwrap().unwrap_err();
+    assert_ne!(unanswered.verdict(), Verdict::Refused, "{unanswered}");
+
+    fleet.door(&internal("coupon")).heal();
+    let order = client.confirm("with-coupon", Some(COUPON)).await;
+    assert_eq!((order.status(), order.coupon_discount_fen), (OrderStatus::Confirmed, 2_000));
+    fleet.databases().assert_clean().await;
+    fleet.stop().await;
 }
 
 async fn each_says_that_it_serves(fleet: &Fleet) {
