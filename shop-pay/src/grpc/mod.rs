@@ -1,7 +1,7 @@
 //! gRPC of the pay service: protocol in, commands out. No SQL and no rules.
 
 pub(crate) mod pay;
-pub(crate) mod refused;
+pub(crate) mod rejected;
 mod sandbox;
 pub(crate) mod state;
 

@@ -11,7 +11,9 @@ use crate::channel::{Genuine, Notification, RefundNotice, Said, TradeStatus};
 
 const NOW: Millis = Millis::new(1_000_000);
 const ORDER: OrderId = OrderId::new(1);
-const ALL: Owed = Owed::of(31);
+const ALL: Owed = Owed::of(63);
+/// How long nobody may say anything about a payment.
+const QUIET: Duration = Duration::from_secs(300);
 
 fn new(pay_id: i64, channel: &str, fen: i64) -> NewPayment {
     NewPayment {
@@ -21,6 +23,7 @@ fn new(pay_id: i64, channel: &str, fen: i64) -> NewPayment {
         channel: channel.into(),
         amount: Fen::new(fen),
         pay_url: String::new(),
+        ask_after: QUIET,
     }
 }
 
@@ -89,6 +92,21 @@ fn a_paid_order_takes_no_second_payment_until_the_first_goes_back() {
     assert_eq!(code(view.create(&new(2, "b", 100), NOW)), ShopCode::OrderIsPaid);
     view.start_refund(RefundId::new(5), PayId::new(1), Cause::WrongAmount, NOW);
     assert_eq!(view.create(&new(3, "b", 120), NOW).unwrap().pay_id, PayId::new(3));
+}
+
+#[test]
+fn only_an_open_payment_owes_the_question_whether_it_was_paid() {
+    let first = PayId::new(1);
+    let mut view = one_open();
+    assert_eq!((view.rows[&first].owed, view.rows[&first].due), (Owed::ASK, Some(NOW.after(QUIET))));
+    let later = NOW.after(QUIET);
+    view.create(&new(2, "a", 100), later).unwrap();
+    assert_eq!(view.rows[&first].due, Some(later), "asking for it again puts nothing off");
+    view.close(ORDER, NOW);
+    assert_eq!((view.rows[&first].owed, view.rows[&first].due), (Owed::CLOSE, Some(NOW)));
+    let mut paid = one_open();
+    paid.settle(&success(1, "n"), NOW).unwrap();
+    assert!(!paid.rows[&first].owed.has(Owed::ASK));
 }
 
 #[test]
@@ -385,7 +403,7 @@ fn step() -> impl Strategy<Value = Step> {
         (0_i64..12, 99_i64..102, status).prop_map(|(pay, fen, status)| Step::Settle(pay, fen, status)),
         (0_i64..12).prop_map(Step::Refund),
         (0_i64..40, any::<bool>()).prop_map(|(refund, done)| Step::Answer(refund, done)),
-        (0_i64..12, 0_i64..32).prop_map(|(pay, bits)| Step::Clear(pay, bits)),
+        (0_i64..12, 0_i64..64).prop_map(|(pay, bits)| Step::Clear(pay, bits)),
     ]
 }
 

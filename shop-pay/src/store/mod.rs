@@ -5,6 +5,7 @@
 mod books;
 mod numbers;
 mod read;
+mod rejected;
 mod save;
 
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
@@ -18,7 +19,8 @@ use shop_common::{
 
 pub(crate) use self::{
     books::books,
-    read::{claim_due, open_refunds, payment, payments, payments_of, refund},
+    read::{claim_due, claim_silent, open_refunds, payment, payments, payments_of, refund},
+    rejected::reject,
     save::save,
 };
 use crate::{

@@ -12,5 +12,6 @@ mod create;
 mod fakes;
 mod fences;
 mod sandbox;
+mod silence;
 mod sweep;
 mod world;

@@ -66,11 +66,12 @@ const PAYMENTS: [Rule<PayRow>; 7] = [
         p.open_key.as_ref().is_none_or(|key| *key == format!("{}/{}", p.order_id, p.channel))
     }),
     ("owing: if and only if due", |p| (p.owed != 0) == p.due_ms.is_some()),
-    ("owing a close: closed and unpaid; anything else: paid", |p| {
-        let closes = p.owes(PayOwes::CLOSE);
-        implies(closes, !p.is_paid() && p.closed_ms.is_some())
-            && implies(p.owed & !PayOwes::CLOSE.bits() != 0, p.is_paid())
-            && (0..32).contains(&p.owed)
+    ("owing a question: open; a close: closed and unpaid; anything else: paid", |p| {
+        let unpaid = PayOwes::ASK.with(PayOwes::CLOSE);
+        implies(p.owes(PayOwes::ASK), p.open_key.is_some())
+            && implies(p.owes(PayOwes::CLOSE), !p.is_paid() && p.closed_ms.is_some())
+            && implies(p.owed & !unpaid.bits() != 0, p.is_paid())
+            && (0..64).contains(&p.owed)
     }),
     ("refunded: owing neither judgement nor points; kept: owing no way back", |p| {
         let (forth, back) = (PayOwes::ORDER.with(PayOwes::POINTS), PayOwes::REFUND.with(PayOwes::REVERSE_POINTS));
