@@ -1,6 +1,6 @@
 //! Configuration of the pay service.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use shop_common::{batch::Limits, config::Secret, db::DatabaseConfig, outbox::RelayConfig};
@@ -22,6 +22,8 @@ pub struct Config {
     pub batch: Limits,
     /// The pool that sends its messages.
     pub relay: RelayConfig,
+    /// After how many seconds without a notification the channel of an open payment is asked: 1 to 86,400.
+    pub query_after_s: u64,
     /// The channel that stands in for Alipay and WeChat Pay.
     pub sandbox: SandboxConfig,
     /// Alipay.
@@ -121,6 +123,9 @@ pub struct WechatConfig {
 /// A configuration that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadConfig {
+    /// Never, or all the time.
+    #[error("pay.query_after_s must be in 1..=86400, not {0}")]
+    QueryAfter(u64),
     /// Neither the old nor the new key, or too many to know by heart.
     #[error("pay.sandbox.keys must hold one or two keys, not {0}")]
     KeyCount(usize),
@@ -149,6 +154,16 @@ pub enum BadConfig {
     /// Two channels of one name.
     #[error("the payment channel {0:?} is there twice")]
     ChannelTwice(String),
+}
+
+impl Config {
+    /// How long a payment may be silent before its channel is asked.
+    pub(crate) fn query_after(&self) -> Result<Duration, BadConfig> {
+        match self.query_after_s {
+            1..=86_400 => Ok(Duration::from_secs(self.query_after_s)),
+            wrong => Err(BadConfig::QueryAfter(wrong)),
+        }
+    }
 }
 
 impl SandboxConfig {

@@ -54,11 +54,11 @@ use crate::{
         wechat::Wechat,
     },
     consume::on_order_cancelled::on_order_cancelled,
-    grpc::refused::Refused,
+    grpc::rejected::Rejected,
     payment::refund::Started,
     reconcile::Reconciler,
     settling::Settling,
-    sweep::Sweeper,
+    sweep::{Silence, Sweeper},
     tx::{
         ClosePayments, RefundOrder, answer_refund, clear_owed, close_payments, create_payment, keep_pay_url,
         refund_order, refund_payment, retry_refund, settle_payment, start_refund,
@@ -66,12 +66,13 @@ use crate::{
 };
 
 /// The schema, in order.
-pub const SCHEMA: [SqlFile; 6] = [
+pub const SCHEMA: [SqlFile; 7] = [
     MESSAGES,
     SqlFile { version: 2, name: "pay", sql: include_str!("../../sql/pay/0002_pay.sql") },
     SqlFile { version: 3, name: "sandbox", sql: include_str!("../../sql/pay/0003_sandbox.sql") },
     DEAD_LETTERS,
     SqlFile { version: 5, name: "refund", sql: include_str!("../../sql/pay/0005_refund.sql") },
+    SqlFile { version: 7, name: "callbacks", sql: include_str!("../../sql/pay/0007_callbacks.sql") },
     SqlFile { version: 8, name: "refund_payment", sql: include_str!("../../sql/pay/0008_refund_payment.sql") },
 ];
 
@@ -85,6 +86,7 @@ pub struct Pay {
     public: grpc::pay::Pay,
     refunds: Refunds,
     sweeper: Arc<Sweeper>,
+    silence: Arc<Silence>,
     sandbox: Option<Sandbox>,
     wake: Arc<Notify>,
 }
@@ -118,6 +120,7 @@ impl Pay {
         more: Vec<Arc<dyn PaymentChannel>>,
     ) -> Result<Self, BadConfig> {
         let wake: Arc<Notify> = Arc::default();
+        let query_after = config.query_after()?;
         let (db, clock, limits) = (&deps.db, &deps.clock, config.batch);
         let sandbox = config
             .sandbox
@@ -144,9 +147,10 @@ impl Pay {
             channels: channels.clone(),
             begin: begin_payments(orders.clone(), limits),
             create: transactions!(deps, limits, create_payment),
+            query_after,
             keep_pay_url: transactions!(deps, limits, keep_pay_url),
             settling: settling.clone(),
-            refused: Arc::new(Refused::default()),
+            rejected: Arc::new(Rejected::new(db.clone())),
         };
         let refunds = Refunds {
             db: db.clone(),
@@ -155,7 +159,7 @@ impl Pay {
             retry: transactions!(deps, limits, retry_refund),
             wake: Arc::clone(&wake),
         };
-        let sweeper = Sweeper {
+        let sweeper = Arc::new(Sweeper {
             db: db.clone(),
             channels,
             ids,
@@ -167,10 +171,11 @@ impl Pay {
             start_refund: transactions!(deps, limits, start_refund),
             answer_refund: transactions!(deps, limits, answer_refund),
             clear: transactions!(deps, limits, clear_owed),
-        };
+        });
+        let silence = Arc::new(Silence::new(Arc::clone(&sweeper), query_after));
         let close = transactions!(deps, limits, close_payments);
         let refund = transactions!(deps, limits, refund_order);
-        Ok(Self { deps, orders, close, refund, public, refunds, sweeper: Arc::new(sweeper), sandbox, wake })
+        Ok(Self { deps, orders, close, refund, public, refunds, sweeper, silence, sandbox, wake })
     }
 
     /// Adds what clients and channels may call.
@@ -215,10 +220,11 @@ impl Pay {
         common_consume::subscribe(bus, ORDER_CANCEL, "pay", &instance, handler, shutdown);
     }
 
-    /// What has to be swept: what payments owe, and the sandbox's notifications, which go through `CallbackPayment`.
+    /// What has to be swept: what payments owe; those of which nobody says anything; and the sandbox's notifications,
+    /// which go through `CallbackPayment`.
     pub fn sweeps(&self) -> Vec<Arc<dyn Sweep>> {
-        let sweeper: Arc<dyn Sweep> = self.sweeper.clone();
-        let mut sweeps = vec![sweeper];
+        let (sweeper, silence): (Arc<dyn Sweep>, Arc<dyn Sweep>) = (self.sweeper.clone(), self.silence.clone());
+        let mut sweeps = vec![sweeper, silence];
         if let Some(sandbox) = self.sandbox() {
             let mut routes = RoutesBuilder::default();
             self.add_public(&mut routes);

@@ -112,6 +112,8 @@ pub struct NewPayment {
     pub amount: Fen,
     /// Where the buyer pays; empty where only the channel can say it.
     pub pay_url: String,
+    /// How long nobody may say anything about it before its channel is asked (F54).
+    pub ask_after: Duration,
 }
 
 /// Whether payments of an order may be made: where creating and closing meet.
@@ -199,6 +201,7 @@ impl Payments {
         for payment in self.rows.values_mut().filter(|payment| payment.order_id == order_id && payment.is_open()) {
             payment.status = Status::Unpaid;
             payment.closed = Some(now);
+            payment.owed = payment.owed.without(Owed::ASK);
             payment.owe(Owed::CLOSE, now);
             self.changed.closed.push(payment.pay_id);
         }
@@ -235,8 +238,8 @@ impl Payment {
             paid: None,
             closed: None,
             refunded: Fen::ZERO,
-            owed: Owed::default(),
-            due: None,
+            owed: Owed::ASK,
+            due: Some(now.after(new.ask_after)),
             looks: 0,
         }
     }

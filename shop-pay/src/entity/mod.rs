@@ -6,4 +6,5 @@ pub(crate) mod pay;
 pub(crate) mod pay_log;
 pub(crate) mod pay_notify;
 pub(crate) mod pay_order;
+pub(crate) mod pay_rejected;
 pub(crate) mod refund;

@@ -2,7 +2,7 @@
 
 pub(crate) mod pay;
 pub(crate) mod refund;
-pub(crate) mod refused;
+pub(crate) mod rejected;
 mod sandbox;
 pub(crate) mod state;
 

@@ -1,6 +1,6 @@
 //! `PayService`: what clients and channels call.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use shop_common::{
     batch::Batcher,
@@ -23,7 +23,7 @@ use shop_proto::{
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
-use super::{outcome, refused::Refused};
+use super::{outcome, rejected::Rejected};
 use crate::{
     begin::BeginPayment,
     channel::{Channels, Genuine, PaymentChannel, Registered, Trade},
@@ -45,9 +45,10 @@ pub(crate) struct Pay {
     pub(crate) channels: Channels,
     pub(crate) begin: Batcher<BeginPayment, DoOutcome>,
     pub(crate) create: Batcher<CreatePayment, Result<Payment>>,
+    pub(crate) query_after: Duration,
     pub(crate) keep_pay_url: Batcher<KeepPayUrl, Option<Payment>>,
     pub(crate) settling: Settling,
-    pub(crate) refused: Arc<Refused>,
+    pub(crate) rejected: Arc<Rejected>,
 }
 
 #[tonic::async_trait]
@@ -95,7 +96,15 @@ impl Pay {
         allowed(self.begin.run(command, Some(deadline)).await?)?;
         let pay_id = PayId::new(self.ids.next().await?);
         let pay_url = channel.known_pay_url(pay_id).unwrap_or_default();
-        let new = NewPayment { pay_id, order_id, user_id, channel: channel.name().to_owned(), amount, pay_url };
+        let new = NewPayment {
+            pay_id,
+            order_id,
+            user_id,
+            channel: channel.name().to_owned(),
+            amount,
+            pay_url,
+            ask_after: self.query_after,
+        };
         let payment = self.create.run(CreatePayment(new), Some(deadline)).await??;
         self.announce(channel, payment, deadline).await
     }
@@ -131,11 +140,14 @@ impl Pay {
     async fn callback(&self, request: CallbackPaymentRequest) -> Result<CallbackPaymentResponse> {
         let channel = self.channels.get(&request.channel)?;
         let now = self.clock.now();
-        let genuine = channel
-            .verify(&request.headers, &request.body, now)
-            .and_then(Genuine::checked)
-            .inspect_err(|error| self.refused.note(channel.name(), request.body.len(), error, now))?;
-        let headers = signed_headers(channel, &request);
+        let genuine = match channel.verify(&request.headers, &request.body, now).and_then(Genuine::checked) {
+            Ok(genuine) => genuine,
+            Err(error) => {
+                self.rejected.note(channel, &request, &error, now).await;
+                return Err(error);
+            }
+        };
+        let headers = signed_headers(channel, &request, str::to_owned);
         let lasting = channel.lasting(&request.headers, &request.body).into_owned();
         let notice = Notice::new(channel.name(), genuine, request.body, headers).held_against(&lasting);
         let (verdict, payment) = self.settling.settle(notice).await?;
@@ -147,12 +159,16 @@ impl Pay {
     }
 }
 
-/// Nothing but the signature is kept of the headers: the rest is the gateway's, cookies included.
-fn signed_headers(channel: &dyn PaymentChannel, request: &CallbackPaymentRequest) -> String {
-    let wanted = channel.signature_headers().iter();
-    let kept: serde_json::Map<_, _> =
-        wanted.filter_map(|name| Some(((*name).to_owned(), request.headers.get(*name)?.as_str().into()))).collect();
-    serde_json::Value::Object(kept).to_string()
+/// Nothing but the signature is kept of the headers, each as `kept` keeps it: the rest is the gateway's, cookies
+/// included.
+pub(super) fn signed_headers(
+    channel: &dyn PaymentChannel,
+    request: &CallbackPaymentRequest,
+    kept: impl Fn(&str) -> String,
+) -> String {
+    let header = |name: &&str| Some(((*name).to_owned(), kept(request.headers.get(*name)?).into()));
+    let all: serde_json::Map<_, _> = channel.signature_headers().iter().filter_map(header).collect();
+    serde_json::Value::Object(all).to_string()
 }
 
 /// Whether the order lets the payment be made.

@@ -15,8 +15,10 @@ impl Owed {
     pub const REFUND: Self = Self(8);
     /// The buyer loses the points again.
     pub const REVERSE_POINTS: Self = Self(16);
+    /// The channel has to be asked whether it was paid: as long as it is open.
+    pub const ASK: Self = Self(32);
     /// The order has to hear that all of it goes back.
-    pub const TELL_ORDER: Self = Self(32);
+    pub const TELL_ORDER: Self = Self(64);
 
     /// The set of these bits.
     pub const fn of(bits: i64) -> Self {

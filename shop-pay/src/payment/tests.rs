@@ -13,7 +13,9 @@ use crate::channel::{Genuine, Notification, RefundNotice, Said, TradeStatus};
 
 const NOW: Millis = Millis::new(1_000_000);
 const ORDER: OrderId = OrderId::new(1);
-const ALL: Owed = Owed::of(63);
+const ALL: Owed = Owed::of(127);
+/// How long nobody may say anything about a payment.
+const QUIET: Duration = Duration::from_secs(300);
 
 fn new(pay_id: i64, channel: &str, fen: i64) -> NewPayment {
     NewPayment {
@@ -23,6 +25,7 @@ fn new(pay_id: i64, channel: &str, fen: i64) -> NewPayment {
         channel: channel.into(),
         amount: Fen::new(fen),
         pay_url: String::new(),
+        ask_after: QUIET,
     }
 }
 
@@ -106,6 +109,21 @@ fn a_paid_order_takes_no_second_payment_until_the_first_goes_back() {
     assert_eq!(code(view.create(&new(2, "b", 100), NOW)), ShopCode::OrderIsPaid);
     view.start_refund(RefundId::new(5), PayId::new(1), Cause::WrongAmount, NOW);
     assert_eq!(view.create(&new(3, "b", 120), NOW).unwrap().pay_id, PayId::new(3));
+}
+
+#[test]
+fn only_an_open_payment_owes_the_question_whether_it_was_paid() {
+    let first = PayId::new(1);
+    let mut view = one_open();
+    assert_eq!((view.rows[&first].owed, view.rows[&first].due), (Owed::ASK, Some(NOW.after(QUIET))));
+    let later = NOW.after(QUIET);
+    view.create(&new(2, "a", 100), later).unwrap();
+    assert_eq!(view.rows[&first].due, Some(later), "asking for it again puts nothing off");
+    view.close(ORDER, NOW);
+    assert_eq!((view.rows[&first].owed, view.rows[&first].due), (Owed::CLOSE, Some(NOW)));
+    let mut paid = one_open();
+    paid.settle(&success(1, "n"), NOW).unwrap();
+    assert!(!paid.rows[&first].owed.has(Owed::ASK));
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod books;
 mod numbers;
 mod read;
+mod rejected;
 mod save;
 
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
@@ -19,8 +20,10 @@ use shop_common::{
 pub(crate) use self::{
     books::books,
     read::{
-        Wanted, claim_due, last_reasons, open_refunds, payment, payments, payments_of, refund, refund_page, refunds_of,
+        Wanted, claim_due, claim_silent, last_reasons, open_refunds, payment, payments, payments_of, refund,
+        refund_page, refunds_of,
     },
+    rejected::reject,
     save::save,
 };
 use crate::{

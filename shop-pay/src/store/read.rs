@@ -21,7 +21,16 @@ use crate::{
     },
 };
 
-const DUE: Due = due_table!("trade_pay", "pay_id");
+/// All that is owed but the question of a silent payment: that waits longer, and is asked by itself.
+const DUE: Due = Due {
+    select: "SELECT pay_id, due_ms, attempts FROM trade_pay WHERE due_ms <= ? AND owed <> 32 ORDER BY due_ms LIMIT ?",
+    ..due_table!("trade_pay", "pay_id")
+};
+
+const SILENT: Due = Due {
+    select: "SELECT pay_id, due_ms, attempts FROM trade_pay WHERE due_ms <= ? AND owed = 32 ORDER BY due_ms LIMIT ?",
+    ..DUE
+};
 
 /// One payment.
 pub(crate) async fn payment(db: &impl ConnectionTrait, pay_id: PayId) -> Result<Option<Payment>> {
@@ -90,13 +99,22 @@ pub(crate) async fn refund_page(
     page.all(db).await?.into_iter().map(of_refund).collect()
 }
 
-/// Claims up to `limit` payments that owe something, in due order.
+/// Claims up to `limit` payments that owe something but the question of a silent one, in due order.
 pub(crate) async fn claim_due(db: &Db, limit: u32, now: Millis) -> Result<Vec<Payment>> {
-    if !DUE.any(db.read(), now).await? {
+    claim(db, DUE, limit, Backoff::default(), now).await
+}
+
+/// Claims up to `limit` payments of which nobody has said anything, in due order.
+pub(crate) async fn claim_silent(db: &Db, limit: u32, backoff: Backoff, now: Millis) -> Result<Vec<Payment>> {
+    claim(db, SILENT, limit, backoff, now).await
+}
+
+async fn claim(db: &Db, due: Due, limit: u32, backoff: Backoff, now: Millis) -> Result<Vec<Payment>> {
+    if !due.any(db.read(), now).await? {
         return Ok(Vec::new());
     }
     db.write_tx(async |tx| {
-        let claimed: Vec<(i64, i64)> = DUE.claim(tx, limit, Backoff::default(), now).await?;
+        let claimed: Vec<(i64, i64)> = due.claim(tx, limit, backoff, now).await?;
         payments(tx, claimed.into_iter().map(|(pay_id, _)| pay_id).collect()).await
     })
     .await

@@ -35,7 +35,8 @@ const PAY_URL: Update = Update {
 const CLOSE: Update = Update {
     table: "trade_pay",
     values: &["k", "moment"],
-    set: "is_paid = 0, open_key = NULL, closed_ms = v.moment, owed = t.owed | 4, due_ms = v.moment, attempts = 0",
+    set: "is_paid = 0, open_key = NULL, closed_ms = v.moment, owed = (t.owed & ~32) | 4, \
+          due_ms = v.moment, attempts = 0",
     guard: "t.pay_id = v.k AND t.open_key IS NOT NULL",
 };
 

@@ -18,10 +18,10 @@ const ORDER: OrderId = OrderId::new(7);
 const PAY: PayId = PayId::new(1);
 const REFUND: RefundId = RefundId::new(3);
 
-/// An open payment of 100 fen and an open order.
+/// An open payment of 100 fen that is silent, and an open order.
 const OPEN: &str =
-    "INSERT INTO trade_pay (pay_id, order_id, user_id, channel, pay_amount_fen, is_paid, open_key, pay_url, add_ms)
-    VALUES (1, 7, 11, 'a', 100, 1, '7/a', '', 0)";
+    "INSERT INTO trade_pay (pay_id, order_id, user_id, channel, pay_amount_fen, is_paid, open_key, pay_url, add_ms, owed,
+    due_ms) VALUES (1, 7, 11, 'a', 100, 1, '7/a', '', 0, 32, 9)";
 const GATE: &str = "INSERT INTO trade_pay_order VALUES (7, 1, 0, 0)";
 const PAID: &str = "UPDATE trade_pay SET is_paid = 2, open_key = NULL, pay_ms = 1, owed = 3, due_ms = 1";
 const PROMISED: &str =

@@ -5,8 +5,10 @@
 
 mod judge;
 mod money;
+mod silence;
 
 pub(crate) use money::{alarm, ask_again};
+pub(crate) use silence::Silence;
 
 use std::sync::Arc;
 

@@ -1,11 +1,16 @@
 //! Notifications: genuine, repeated, wrong and forged. F45 to F50, F53, F55; B74 to B78.
 
+use std::time::Duration;
+
 use futures::future::join_all;
 use shop_common::code::ShopCode;
 use shop_proto::pay::v1::{CallbackPaymentRequest, Payment, PaymentStatus, callback_payment_response::Outcome};
 use shop_testkit::dump;
 
-use crate::world::{KEY, MERCHANT, OLD_KEY, World, body, callback, code, link, signed, worlds};
+use crate::{
+    fakes::FLAKY,
+    world::{KEY, MERCHANT, OLD_KEY, World, body, callback, code, link, signed, worlds},
+};
 
 const PAID: &str = "SELECT COUNT(*) AS n FROM trade_pay WHERE is_paid = 2";
 const LOGS: &str = "SELECT COUNT(*) AS n FROM trade_pay_log";
@@ -67,11 +72,80 @@ async fn what_was_verified_is_recorded_byte_for_byte_without_cookies() {
     }
 }
 
-/// Sends what is not genuine: refused by `refusal`, and not one byte of the database changes.
+/// All rows but the evidence.
+async fn rows(world: &World) -> String {
+    let (mut table, mut kept) = (String::new(), Vec::new());
+    for line in dump(&world.test.db).await.lines() {
+        if !line.starts_with(' ') {
+            line.split_whitespace().next().unwrap_or_default().clone_into(&mut table);
+        }
+        if table != "trade_pay_rejected" {
+            kept.push(line.to_owned());
+        }
+    }
+    kept.join("\n")
+}
+
+/// Sends what is not genuine: refused by `refusal`, and not one byte of the database changes but the evidence.
 async fn refused_without_a_trace(world: &World, what: &str, request: CallbackPaymentRequest, refusal: ShopCode) {
-    let before = dump(&world.test.db).await;
+    let before = rows(world).await;
     assert_eq!(code(world.callback(request).await), refusal, "{}: {what}", world.name());
-    assert_eq!(dump(&world.test.db).await, before, "{}: {what}", world.name());
+    assert_eq!(rows(world).await, before, "{}: {what}", world.name());
+}
+
+/// Garbage that `channel` is said to have sent, with a cookie.
+fn forgery(channel: &str, body: &[u8]) -> CallbackPaymentRequest {
+    let headers = [("x-shop-signature", "f".repeat(5000)), ("cookie", "secret".to_owned())];
+    let headers = headers.map(|(name, value)| (name.to_owned(), value)).into();
+    CallbackPaymentRequest { channel: channel.to_owned(), headers, body: body.to_vec() }
+}
+
+#[tokio::test]
+async fn forgeries_are_recorded_up_to_a_rate_for_each_channel_and_then_only_counted() {
+    for world in worlds().await {
+        let count = async |of: &str| {
+            world.number(&format!("SELECT COUNT(*) AS n FROM trade_pay_rejected WHERE channel = '{of}'")).await
+        };
+        for number in 0..30 {
+            let refused = world.callback(forgery("sandbox", format!("forgery {number}").as_bytes())).await;
+            assert_eq!(code(refused), ShopCode::SignatureInvalid);
+        }
+        assert_eq!(count("sandbox").await, 10, "{}", world.name());
+        let long = vec![b'x'; 10_000];
+        assert_eq!(code(world.callback(forgery(FLAKY, &long)).await), ShopCode::SignatureInvalid);
+        assert_eq!(count(FLAKY).await, 1, "another channel has its own rate");
+        let record = rejected(&world, "body_bytes=10000").await;
+        assert!(record.contains("reason=SHOP_SIGN_INVALID") && record.contains("field=x-shop-signature"), "{record}");
+        assert!(!record.contains("cookie") && record.len() < 2 * 4096 + 2000, "cut, and no cookies: {record}");
+
+        world.clock.advance(Duration::from_mins(1));
+        world.callback(forgery("sandbox", b"a minute later")).await.unwrap_err();
+        assert_eq!(count("sandbox").await, 11);
+        world.clock.advance(Duration::from_hours(73));
+        world.callback(forgery("sandbox", b"days later")).await.unwrap_err();
+        assert_eq!((count("sandbox").await, count(FLAKY).await), (1, 0), "kept for three days");
+    }
+}
+
+/// The one record that contains `part`.
+async fn rejected(world: &World, part: &str) -> String {
+    let dump = dump(&world.test.db).await;
+    let mut records = dump.lines().filter(|line| line.contains("body_bytes=") && line.contains(part));
+    let record = records.next().unwrap_or_else(|| panic!("no {part} in {dump}"));
+    assert_eq!(records.next(), None);
+    record.to_owned()
+}
+
+#[tokio::test]
+async fn a_flood_of_forgeries_keeps_no_genuine_notification_out() {
+    for world in worlds().await {
+        let payment = world.create(1, "").await;
+        let forged = forgery("sandbox", body(&payment).as_bytes());
+        let flood = join_all((0..200).map(|_| world.callback(forged.clone())));
+        let (refused, answer) = futures::join!(flood, world.callback(world.success(&payment)));
+        assert!(refused.into_iter().all(|answer| code(answer) == ShopCode::SignatureInvalid));
+        assert_eq!(answer.unwrap().outcome(), Outcome::Applied, "{}", world.name());
+    }
 }
 
 #[tokio::test]
@@ -157,11 +231,11 @@ async fn a_resend_within_and_a_replay_outside_the_window() {
         for (seconds, expected) in
             [(0, Ok(Outcome::Applied)), (299, Ok(Outcome::AlreadyApplied)), (2, Err(ShopCode::NotifyReplay))]
         {
-            world.clock.advance(std::time::Duration::from_secs(seconds));
+            world.clock.advance(Duration::from_secs(seconds));
             let answer = world.callback(frozen.clone()).await;
             assert_eq!(answer.map(|answer| answer.outcome()).map_err(|error| error.code), expected);
         }
-        world.clock.advance(std::time::Duration::from_hours(25));
+        world.clock.advance(Duration::from_hours(25));
         let resent = world.callback(world.success(&payment)).await.unwrap();
         assert_eq!(resent.outcome(), Outcome::AlreadyApplied, "the provider signs a resend anew");
     }
@@ -197,7 +271,7 @@ async fn a_payment_that_is_not_ours_is_refused_until_it_is() {
             assert_eq!(code(world.callback(world.success(&stranger)).await), ShopCode::NotifyInvalid);
         }
         // The very same trade, told by a channel it was not paid through.
-        let elsewhere = Payment { channel: crate::fakes::FLAKY.into(), ..payment.clone() };
+        let elsewhere = Payment { channel: FLAKY.into(), ..payment.clone() };
         assert_eq!(code(world.callback(world.success(&elsewhere)).await), ShopCode::NotifyInvalid);
         assert_eq!(world.number(PAID).await, 0);
         assert_eq!(

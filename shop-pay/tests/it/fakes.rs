@@ -228,6 +228,7 @@ impl From<RefundTold> for Genuine {
 pub(crate) struct Flaky {
     pub(crate) inner: Sandbox,
     pub(crate) answers_to_lose: AtomicUsize,
+    pub(crate) queries: AtomicUsize,
     pub(crate) refund_calls: AtomicUsize,
     pub(crate) refuses: AtomicBool,
     /// Refunds that never reach the provider.
@@ -271,6 +272,7 @@ impl PaymentChannel for Flaky {
     }
 
     async fn query(&self, pay_id: PayId) -> Result<Found> {
+        self.queries.fetch_add(1, Ordering::SeqCst);
         self.answer(self.inner.query(pay_id).await?)
     }
 

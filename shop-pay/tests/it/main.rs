@@ -14,6 +14,7 @@ mod fakes;
 mod fences;
 mod refunds;
 mod sandbox;
+mod silence;
 mod sweep;
 mod wechat;
 mod world;

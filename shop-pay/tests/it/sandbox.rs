@@ -132,7 +132,7 @@ async fn in_tutorial_mode_a_hint_pays() {
 async fn without_the_sandbox_there_is_no_sandbox() {
     for world in worlds_with(|sandbox| sandbox.enabled = false).await {
         assert!(world.pay.sandbox().is_none());
-        assert_eq!(world.pay.sweeps().len(), 1);
+        assert_eq!(world.pay.sweeps().len(), 2);
         let unknown = crate::world::create(&world.link, crate::world::request(1, "sandbox")).await;
         assert_eq!(code(unknown), ShopCode::ChannelUnknown);
         assert_eq!(world.create(1, "").await.channel, crate::fakes::FLAKY, "the first there is");

@@ -46,6 +46,8 @@ use crate::fakes::{DUE, Flaky, Orders, OrdersServer, Points, PointsServer, USER}
 pub(crate) const KEY: &str = "a key of the sandbox that has at least 32 bytes";
 pub(crate) const OLD_KEY: &str = "the key before it, which has at least 32 bytes";
 pub(crate) const MERCHANT: &str = "shop-1";
+/// How long a payment may be silent.
+pub(crate) const QUERY_AFTER: Duration = Duration::from_secs(300);
 const START: Millis = Millis::new(1_700_000_000_000);
 
 pub(crate) struct World {
@@ -87,9 +89,9 @@ fn config(test: &TestDb, change: impl Fn(&mut Config)) -> Config {
     };
     let database = DatabaseConfig { url: test.config.url.clone(), max_connections: 8 };
     let internal_listen = ([127, 0, 0, 1], 0).into();
-    let (batch, relay) = (Limits::default(), RelayConfig::default());
+    let (batch, relay, query_after_s) = (Limits::default(), RelayConfig::default(), QUERY_AFTER.as_secs());
     let (alipay, wechat) = (AlipayConfig::default(), WechatConfig::default());
-    let mut config = Config { database, internal_listen, batch, relay, sandbox, alipay, wechat };
+    let mut config = Config { database, internal_listen, batch, relay, query_after_s, sandbox, alipay, wechat };
     change(&mut config);
     config
 }
@@ -105,6 +107,7 @@ impl World {
         let flaky = Arc::new(Flaky {
             inner,
             answers_to_lose: 0.into(),
+            queries: 0.into(),
             refund_calls: 0.into(),
             refuses: false.into(),
             refunds_to_lose: 0.into(),
@@ -146,6 +149,15 @@ impl World {
         let (nobody, ids) = (Link::local(Routes::default()), Arc::clone(&self.ids));
         let config = config(&self.test, |config| change(&mut config.sandbox));
         Pay::with_channels(&config, deps, ids, nobody.clone(), nobody, vec![more]).err().unwrap()
+    }
+
+    /// Why an instance does not start that asks about silent payments after so many seconds.
+    pub(crate) fn refused_query_after(&self, query_after_s: u64) -> BadConfig {
+        let bus: SharedBus = self.bus.clone();
+        let deps = deps(self.test.db.clone(), bus, self.clock.clone(), self.shutdown.1.clone());
+        let (nobody, ids) = (Link::local(Routes::default()), Arc::clone(&self.ids));
+        let config = Config { query_after_s, ..config(&self.test, |_| ()) };
+        Pay::new(&config, deps, ids, nobody.clone(), nobody).err().unwrap()
     }
 
     /// Until when this world's background tasks run.
@@ -198,9 +210,14 @@ impl World {
         run(&self.pay.sweeps()[0], self.clock.now()).await
     }
 
+    /// Asks the channels about silent payments; the time stands still.
+    pub(crate) async fn ask_silent(&self) -> usize {
+        run(&self.pay.sweeps()[1], self.clock.now()).await
+    }
+
     /// Lets the sandbox send what is due.
     pub(crate) async fn resend(&self) -> usize {
-        run(&self.pay.sweeps()[1], self.clock.now()).await
+        run(&self.pay.sweeps()[2], self.clock.now()).await
     }
 
     /// Moves the time on and sweeps.

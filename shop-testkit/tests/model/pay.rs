@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     hash::{Hash, Hasher},
+    time::Duration,
 };
 
 use shop_common::{
@@ -75,6 +76,7 @@ impl Pay {
             channel: channel(payment),
             amount: DUE,
             pay_url: String::new(),
+            ask_after: Duration::ZERO,
         };
         let made = self.rows.create(&new, NOW).is_ok();
         if made {

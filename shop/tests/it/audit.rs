@@ -12,6 +12,7 @@ use shop_common::{
     sql::insert_rows,
     time::{Clock, Millis},
 };
+use shop_pay::channel::sandbox::GAPS;
 
 use self::{
     corruptions::CORRUPTIONS,
@@ -89,7 +90,7 @@ async fn work_in_flight_is_no_violation() {
         shop.put_in_flight().await;
         let report = look(&shop, &at_once()).await;
         assert!(report.is_clean(), "{}\n{report}", shop.name);
-        let pending = Pending { orders: 3, payments: 3, refunds: 1, holds: 1, notices: 1, messages: 1 };
+        let pending = Pending { orders: 3, payments: 4, refunds: 1, holds: 1, notices: 1, messages: 1 };
         assert_eq!(report.pending, pending, "{}", shop.name);
     }
 }
@@ -163,6 +164,30 @@ async fn waiting_ends_when_nothing_is_in_flight() {
         let report = audit_paced(&shop.schemas, &options, &clock, finish).await.unwrap();
         assert!(report.is_clean() && report.pending.is_nothing(), "{}\n{report}", shop.name);
         assert!(clock.now() < NOW.after(Duration::from_secs(1)), "{}: one pause is enough", shop.name);
+    }
+}
+
+/// A payment that its buyer has not paid yet, and notifications of the sandbox that come again after hours.
+#[tokio::test]
+async fn nobody_waits_for_what_is_not_due_for_hours() {
+    for shop in Shop::all_well().await {
+        shop.corrupt("order", "DELETE FROM trade_mq_producer_temp").await;
+        let open = "UPDATE trade_pay SET attempts = 99 WHERE pay_id = 208 AND owed = 32";
+        shop.corrupt("pay", open).await;
+        // Claimed for sending six seconds ago, and refused; and the third time.
+        let gap = i64::try_from(GAPS[0].as_millis()).unwrap();
+        let refused = |ago: i64| {
+            let due = NOW.get() + gap - ago;
+            format!("UPDATE sandbox_trade SET due_ms = {due}, attempts = 1 WHERE pay_id = 201")
+        };
+        shop.corrupt("pay", &refused(6_000)).await;
+        shop.corrupt("pay", "UPDATE sandbox_trade SET due_ms = 9000000, attempts = 3 WHERE pay_id = 204").await;
+        let wait = Options { wait: Some(Duration::from_secs(60)), ..at_once() };
+        let report = paced(&shop, &wait, async |_| panic!("{}: nobody waits for it", shop.name)).await;
+        assert!(report.is_clean() && report.pending.is_nothing(), "{}\n{report}", shop.name);
+        shop.corrupt("pay", &refused(4_000)).await;
+        let report = look(&shop, &at_once()).await;
+        assert_eq!(report.pending, Pending { notices: 1, ..Pending::default() }, "{}: on its way", shop.name);
     }
 }
 

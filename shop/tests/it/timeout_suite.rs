@@ -131,6 +131,28 @@ async fn a_payment_that_comes_while_closing_is_bound() {
     }
 }
 
+/// The notification never comes and there is no broker (F54): asking the channel finds the money, long before the
+/// deadline.
+#[tokio::test]
+async fn a_payment_of_which_nobody_says_anything_is_found_by_asking() {
+    for world in World::on_all_engines(&[("pay.query_after_s", "60")]).await {
+        let world = world.stocked().await;
+        world.broker.set_faults(shop_common::mq::memory::Faults { drop: 100, ..Default::default() });
+        let (placed, payment) = unpaid(&world).await;
+        world.buyer_pays(payment.pay_id).await;
+        // No notification ever leaves the channel.
+        let silent = "UPDATE sandbox_trade SET due_ms = NULL";
+        shop_testkit::participant::execute(&world.schemas.pay, silent).await;
+        world.later(Duration::from_secs(59));
+        world.sweep().await;
+        assert_eq!(world.order(placed.order_id, USER).await.unwrap().pay_status(), PayStatus::Paying, "{}", world.name);
+        world.later(Duration::from_secs(1));
+        world.settle_without_broker().await;
+        let found = world.order(placed.order_id, USER).await.unwrap();
+        assert_eq!((found.status(), found.pay_status()), (OrderStatus::Confirmed, PayStatus::Paid), "{}", world.name);
+    }
+}
+
 /// The notification never came (F54): asking the channel to close finds the money.
 #[tokio::test]
 async fn a_payment_the_channel_knows_of_is_found_by_closing() {

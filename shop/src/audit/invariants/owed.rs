@@ -30,7 +30,8 @@ pub(super) fn what_is_owed_is_done(view: &Snapshot) -> Check {
     for (id, payment) in &view.pay.payments {
         check.count();
         overdue(&mut check, view, "payment", *id, payment.due_ms);
-        stuck(&mut check, "payment", *id, payment.owed, payment.attempts);
+        // A buyer who takes his time is asked about in vain as often as it needs.
+        stuck(&mut check, "payment", *id, payment.owed & !PayOwes::ASK.bits(), payment.attempts);
         for missing in marks_of_payment(view, payment) {
             check.apparent([id], format!("payment {id} owes nothing of it, but {missing}"));
         }

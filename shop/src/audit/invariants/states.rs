@@ -66,11 +66,12 @@ const PAYMENTS: [Rule<PayRow>; 8] = [
         p.open_key.as_ref().is_none_or(|key| *key == format!("{}/{}", p.order_id, p.channel))
     }),
     ("owing: if and only if due", |p| (p.owed != 0) == p.due_ms.is_some()),
-    ("owing a close: closed and unpaid; anything else: paid", |p| {
-        let closes = p.owes(PayOwes::CLOSE);
-        implies(closes, !p.is_paid() && p.closed_ms.is_some())
-            && implies(p.owed & !PayOwes::CLOSE.bits() != 0, p.is_paid())
-            && (0..64).contains(&p.owed)
+    ("owing a question: open; a close: closed and unpaid; anything else: paid", |p| {
+        let unpaid = PayOwes::ASK.with(PayOwes::CLOSE);
+        implies(p.owes(PayOwes::ASK), p.open_key.is_some())
+            && implies(p.owes(PayOwes::CLOSE), !p.is_paid() && p.closed_ms.is_some())
+            && implies(p.owed & !unpaid.bits() != 0, p.is_paid())
+            && (0..128).contains(&p.owed)
     }),
     ("given back whole: owing no points, and judgement only if the order is told too", |p| {
         let is_told_first = implies(p.owes(PayOwes::ORDER), p.owes(PayOwes::TELL_ORDER));

@@ -82,7 +82,7 @@ INSERT INTO trade_pay (pay_id, order_id, user_id, channel, pay_amount_fen, is_pa
     (204, 104, 12, 'sandbox', 3000, 2, NULL, '', 't204', 2, 4, 3, 3000, 0, NULL),
     (205, 105, 12, 'sandbox', 4000, 2, NULL, '', 't205', 2, 4, NULL, 1500, 0, NULL),
     (206, 105, 12, 'alipay', 4000, 2, NULL, '', 't206', 2, 5, NULL, 4000, 0, NULL),
-    (208, 108, 11, 'sandbox', 1500, 1, '108/sandbox', '', NULL, 2, NULL, NULL, 0, 0, NULL),
+    (208, 108, 11, 'sandbox', 1500, 1, '108/sandbox', '', NULL, 2, NULL, NULL, 0, 32, 9000000),
     (209, 108, 11, 'alipay', 1400, 2, NULL, '', 't209', 2, 4, NULL, 1400, 0, NULL),
     (210, 110, 11, 'sandbox', 1500, 2, NULL, '', 't210', 2, 4, NULL, 1500, 0, NULL);
 INSERT INTO trade_pay_order (order_id, state, create_ms, update_ms) VALUES
@@ -145,7 +145,7 @@ INSERT INTO trade_order_item (order_id, goods_id, line_no, goods_number, goods_p
         "pay",
         "INSERT INTO trade_pay (pay_id, order_id, user_id, channel, pay_amount_fen, is_paid, open_key, pay_url,
     channel_trade_no, add_ms, pay_ms, closed_ms, refund_fen, owed, due_ms) VALUES
-    (212, 112, 12, 'sandbox', 1000, 1, '112/sandbox', '', NULL, 2, NULL, NULL, 0, 0, NULL),
+    (212, 112, 12, 'sandbox', 1000, 1, '112/sandbox', '', NULL, 2, NULL, NULL, 0, 32, 1000000),
     (213, 113, 11, 'sandbox', 2000, 2, NULL, '', 't213', 2, 4, NULL, 0, 3, 1000500),
     (214, 114, 11, 'sandbox', 2000, 2, NULL, '', 't214', 2, 4, 3, 2000, 24, 1000500),
     (215, 115, 11, 'sandbox', 2000, 2, NULL, '', 't215', 2, 4, NULL, 0, 3, 1000500);
@@ -156,7 +156,7 @@ INSERT INTO trade_pay_log (pay_id, order_id, pay_amount_fen, channel_trade_no, l
 INSERT INTO trade_refund (refund_id, pay_id, order_id, cause, cause_id, amount_fen, state, create_ms) VALUES
     (314, 214, 114, 1, 114, 2000, 0, 5);
 INSERT INTO sandbox_trade (pay_id, amount_fen, state, trade_no, create_ms, refund_fen, due_ms) VALUES
-    (213, 2000, 1, 't213', 2, 0, 1000500), (214, 2000, 1, 't214', 2, 2000, NULL);
+    (213, 2000, 1, 't213', 2, 0, 1000000), (214, 2000, 1, 't214', 2, 2000, NULL);
 INSERT INTO sandbox_refund (refund_id, pay_id, amount_fen, create_ms) VALUES (314, 214, 2000, 6);",
     ),
 ];
