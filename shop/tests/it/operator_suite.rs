@@ -121,10 +121,11 @@ async fn an_operator_refunds_a_paid_order_and_no_other() {
 async fn only_the_payment_that_is_bound_takes_its_order_along() {
     let world = World::new(&[]).await.stocked().await;
     let (placed, payment) = paid(&world).await;
-    let mut orders = OrderStateServiceClient::new(world.process().link());
-    let mut told = async |pay_id: i64, order_id: i64| {
+    let told = async |pay_id: i64, order_id: i64| {
+        let mut orders = OrderStateServiceClient::new(world.process().link());
         let command = MarkRefundedCommand { context: None, order_id, pay_id, reason: "forged".to_owned() };
-        let answer = orders.mark_refunded(MarkRefundedRequest { commands: vec![command] }).await.unwrap();
+        let request = MarkRefundedRequest { commands: vec![command] };
+        let answer = world.process().run(async move { orders.mark_refunded(request).await }).await.unwrap().unwrap();
         answer.into_inner().outcomes[0].kind()
     };
     assert_eq!(told(payment.pay_id + 1, placed.order_id).await, Kind::Already);
