@@ -66,7 +66,7 @@ pub async fn replay(
     let signer: Arc<dyn Signer> = Arc::new(sandbox_signer(&config.pay.sandbox)?);
     let signers = Signers::new([Arc::clone(&signer)]);
     let log = args.log.as_deref().map(create_log).transpose()?;
-    let place = Where::open(args, config, file, flags).await?;
+    let place = Box::pin(Where::open(args, config, file, flags)).await?;
     let replayed = Box::pin(place.replay(args, recorded, signer.as_ref(), &signers, log.as_ref())).await;
     if let Some(embedded) = place.embedded {
         Box::pin(embedded.stop()).await;
@@ -123,7 +123,7 @@ fn create_log(path: &Path) -> Outcome<Mutex<BufWriter<File>>> {
 impl Where {
     async fn open(args: &ReplayArgs, config: &Config, file: Option<&Path>, flags: &[(&str, String)]) -> Outcome<Self> {
         let Some(address) = &args.target else {
-            let embedded = Embedded::start(file, flags).await?;
+            let embedded = Box::pin(Embedded::start(file, flags)).await?;
             let schemas = Some(embedded.schemas().clone()).filter(|_| args.audit);
             return Ok(Self { target: embedded.target()?, embedded: Some(embedded), schemas });
         };
