@@ -157,6 +157,9 @@ impl Db {
 
     /// Gives all connections back.
     pub async fn close(self) {
+        if let Some(shared) = &self.shared {
+            shared.give_up().await;
+        }
         for connection in [self.write, self.read] {
             if let Err(error) = connection.close().await {
                 tracing::warn!(%error, "closing a database connection failed");

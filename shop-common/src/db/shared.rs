@@ -57,6 +57,13 @@ impl SharedTx {
         Ok(value)
     }
 
+    /// Rolls back what nobody is left to commit, behind whoever is: its connection would never come back.
+    pub(super) async fn give_up(&self) {
+        if let Some(open) = self.0.lock().await.take() {
+            roll_back(open.tx).await;
+        }
+    }
+
     async fn committed(self: Arc<Self>, mut state: watch::Receiver<State>, points: Points) -> Result<()> {
         tokio::select! {
             biased;

@@ -22,7 +22,7 @@ use crate::{
     world::{World, points::Mode, stage::Stage},
 };
 
-/// Every how manieth point a run goes through.
+/// A run goes through one point of so many.
 const STRIDE: usize = 3;
 /// Cases at once: much of each is waiting.
 const AT_ONCE: usize = 3;
@@ -57,32 +57,32 @@ struct Played {
 }
 
 #[tokio::test]
-async fn confirm() {
+async fn an_order_is_placed_whole_or_not_at_all() {
     every_point_of(Flow::Confirm).await;
 }
 
 #[tokio::test]
-async fn refuse() {
+async fn a_refused_order_leaves_nothing_taken() {
     every_point_of(Flow::Refuse).await;
 }
 
 #[tokio::test]
-async fn cancel() {
+async fn a_cancelled_order_goes_back_once() {
     every_point_of(Flow::Cancel).await;
 }
 
 #[tokio::test]
-async fn pay() {
+async fn a_payment_counts_once() {
     every_point_of(Flow::Pay).await;
 }
 
 #[tokio::test]
-async fn refund() {
+async fn a_refund_goes_back_once() {
     every_point_of(Flow::Refund).await;
 }
 
 #[tokio::test]
-async fn time_out() {
+async fn an_unpaid_order_ends_whole() {
     every_point_of(Flow::TimeOut).await;
 }
 
@@ -99,9 +99,11 @@ async fn every_point_of(flow: Flow) {
         return;
     }
     let whole = Case { flow, mode: Mode::Once, n: NEVER }.play(&stage).await;
-    for (kind, least) in KINDS {
+    // Nobody listens to what is only confirmed.
+    let kinds = if flow == Flow::Confirm { &KINDS[..KINDS.len() - 1] } else { &KINDS[..] };
+    for (kind, least) in kinds {
         let found = whole.trail.iter().filter(|point| point.contains(kind)).count();
-        assert!(found >= least, "{}: {found} of {kind}\n{}", flow.name(), numbered(&whole.trail));
+        assert!(found >= *least, "{}: {found} of {kind}\n{}", flow.name(), numbered(&whole.trail));
     }
     for mode in [Mode::Kill, Mode::Once, Mode::ForLong] {
         every_point(flow, mode, &stage).await;
@@ -164,6 +166,8 @@ impl Case {
         if self.n % 2 == 1 {
             self.flow.ask(world, client, Duration::from_millis(300)).await;
         }
+        // What was claimed when it happened comes up again.
+        world.later(flow::ROUND);
         world.settle_everything().await;
         world.assert_clean(what).await;
         self.flow.check(world, client, what).await;

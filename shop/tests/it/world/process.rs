@@ -11,14 +11,14 @@ use std::{
 
 use async_trait::async_trait;
 use axum::middleware::from_fn_with_state;
+use futures::future::join_all;
 use shop::{
     assemble::{Services, Shared, open_all},
     audit::Schemas,
     config::Config,
 };
-#[cfg(debug_assertions)]
-use shop_common::db::Db;
 use shop_common::{
+    db::Db,
     id::Generator,
     link::Link,
     mq::{Bus, Handler, Outgoing, PublishError, SharedBus, Subscription, memory::MemoryBus},
@@ -43,7 +43,7 @@ use super::{
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// Longest wait for its connections.
-const FILES_CLOSE: Duration = Duration::from_millis(200);
+const FILES_CLOSE: Duration = Duration::from_secs(1);
 
 /// A running process.
 pub(crate) struct Process {
@@ -125,7 +125,8 @@ impl Process {
     /// Ends it where it stands; its place in the groups is free.
     pub(super) async fn kill(mut self) {
         let runtime = self.runtime.0.take().expect("it runs");
-        let closing = Box::pin(self.services.schemas.clone().close());
+        let Schemas { goods, coupon, user, order, pay } = self.services.schemas.clone();
+        let closing = join_all([goods, coupon, user, order, pay].map(Db::close));
         spawn_blocking(move || {
             runtime.shutdown_timeout(LAST_WORDS);
             drop((self.services, self.switch));
