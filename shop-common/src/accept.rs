@@ -115,3 +115,53 @@ impl AsyncWrite for Connection {
         self.stream.is_write_vectored()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        time::timeout,
+    };
+
+    use super::*;
+
+    const SILENCE: Duration = Duration::from_secs(60);
+
+    /// A connection as it was accepted, and its peer.
+    async fn pair(places: &Places) -> (Connection, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (accepted, peer) = tokio::join!(places.accept(&listener), TcpStream::connect(address));
+        (accepted.unwrap(), peer.unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_says_nothing_is_given_up() {
+        let (mut connection, _peer) = pair(&Places::new(1).silent_at_most(SILENCE)).await;
+        let said = timeout(SILENCE * 2, connection.read_u8()).await.expect("it does not wait for ever");
+        assert_eq!(said.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_reads_nothing_is_given_up() {
+        let (mut connection, _peer) = pair(&Places::new(1)).await;
+        let mebibyte = vec![0; 1 << 20];
+        let flooding = async {
+            loop {
+                if let Err(error) = connection.write_all(&mebibyte).await {
+                    return error.kind();
+                }
+            }
+        };
+        assert_eq!(timeout(UNREAD_MAX * 10, flooding).await, Ok(io::ErrorKind::TimedOut));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_too_many_waits_for_a_place() {
+        let places = Places::new(1);
+        let (first, _peer) = pair(&places).await;
+        assert!(timeout(SILENCE, pair(&places)).await.is_err(), "there is no place");
+        drop(first);
+        timeout(SILENCE, pair(&places)).await.expect("there is one again");
+    }
+}

@@ -4,7 +4,11 @@
 //! queue up for a pool of one connection: fair, and no two of them ever meet in SQLite's busy handler, which polls
 //! without a queue; those that queued up share a commit. Reads have connections of their own.
 
+mod points;
 mod shared;
+
+#[cfg(debug_assertions)]
+pub use points::{Step, Watch};
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,7 +19,10 @@ use sea_orm::{
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use self::shared::SharedTx;
+use self::{
+    points::{At, Points},
+    shared::SharedTx,
+};
 use crate::config::Secret;
 
 /// Longest wait for a connection: a database that is away, or whose connections are all taken, is said to be so before
@@ -62,6 +69,7 @@ pub struct Db {
     read: DatabaseConnection,
     /// Of a SQLite file.
     shared: Option<Arc<SharedTx>>,
+    points: Points,
 }
 
 impl Failure {
@@ -89,16 +97,23 @@ impl Db {
         if url.starts_with("sqlite:") {
             let read = open(sqlite(url, config.max_connections), url).await?;
             let write = open(sqlite(url, 1), url).await?;
-            return Ok(Self { write, read, shared: Some(Arc::default()) });
+            return Ok(Self { write, read, shared: Some(Arc::default()), points: Points::NONE });
         }
         let both = open(mysql(url, config.max_connections), url).await?;
         check_mysql(&both).await?;
-        Ok(Self { write: both.clone(), read: both, shared: None })
+        Ok(Self { write: both.clone(), read: both, shared: None, points: Points::NONE })
+    }
+
+    /// This database with `watch` told of its steps; `gone` is one that was closed. For tests: not in release builds.
+    #[cfg(debug_assertions)]
+    #[must_use]
+    pub fn watched(self, watch: Arc<dyn Watch>, gone: &Self) -> Self {
+        Self { points: Points::new(watch, gone.read.clone()), ..self }
     }
 
     /// For reading outside of transactions.
-    pub const fn read(&self) -> &DatabaseConnection {
-        &self.read
+    pub fn read(&self) -> &DatabaseConnection {
+        self.points.reader(&self.read)
     }
 
     /// For migrations, which bring their own transactions.
@@ -111,10 +126,13 @@ impl Db {
     /// # Errors
     /// The body's; [`Failure::Down`] only when the answer to COMMIT was lost.
     pub async fn write_tx<T>(&self, body: impl AsyncFnOnce(&Tx) -> Result<T>) -> Result<T> {
-        match &self.shared {
-            Some(shared) => shared.write(&self.write, body).await,
-            None => in_tx(&self.write, TransactionOptions::default(), body).await,
-        }
+        self.points.pass(At::Begin).await.map_err(Failure::before_commit)?;
+        let value = match &self.shared {
+            Some(shared) => shared.write(&self.write, &self.points, body).await?,
+            None => in_tx(&self.write, &self.points, TransactionOptions::default(), body).await?,
+        };
+        self.points.pass(At::Committed).await?;
+        Ok(value)
     }
 
     /// Runs `body`, which only reads, in one transaction: all of its statements see the same rows, whatever others
@@ -134,11 +152,14 @@ impl Db {
                 ..Default::default()
             },
         };
-        in_tx(&self.read, options, body).await
+        in_tx(self.read(), &Points::NONE, options, body).await
     }
 
     /// Gives all connections back.
     pub async fn close(self) {
+        if let Some(shared) = &self.shared {
+            shared.give_up().await;
+        }
         for connection in [self.write, self.read] {
             if let Err(error) = connection.close().await {
                 tracing::warn!(%error, "closing a database connection failed");
@@ -171,12 +192,16 @@ fn is_locked(error: &DbErr) -> bool {
 #[expect(clippy::disallowed_methods, reason = "the one place that begins a transaction")]
 async fn in_tx<T>(
     connection: &DatabaseConnection,
+    points: &Points,
     options: TransactionOptions,
     body: impl AsyncFnOnce(&Tx) -> Result<T>,
 ) -> Result<T> {
     let tx = connection.begin_with_options(options).await.map_err(|error| Failure::from(error).before_commit())?;
     match body(&tx).await {
-        Ok(value) => tx.commit().await.map(|()| value).map_err(Failure::from),
+        Ok(value) => {
+            points.pass(At::Commit).await?;
+            tx.commit().await.map(|()| value).map_err(Failure::from)
+        }
         Err(failure) => {
             if let Err(error) = tx.rollback().await {
                 tracing::warn!(%error, "rollback failed; the connection is dropped");

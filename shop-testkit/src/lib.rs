@@ -20,6 +20,7 @@ pub mod participant;
 pub mod proxy;
 mod race;
 pub mod service;
+mod snapshot;
 mod split;
 
 use std::{sync::Arc, time::Duration};
@@ -31,6 +32,7 @@ use shop_common::{
     migrate::{SqlFile, migrate},
     mq::memory::MemoryBus,
 };
+pub use snapshot::Snapshot;
 use tempfile::TempDir;
 
 /// Connections of one test's pool; writing to SQLite has one more of its own.

@@ -12,7 +12,10 @@ use tokio::{
     time::timeout,
 };
 
-use super::{ACQUIRE_TIMEOUT, Failure, Result, Tx};
+use super::{
+    ACQUIRE_TIMEOUT, Failure, Result, Tx,
+    points::{At, Points},
+};
 
 /// The transaction that writers of one file share.
 #[derive(Debug, Default)]
@@ -37,6 +40,7 @@ impl SharedTx {
     pub(super) async fn write<T>(
         self: &Arc<Self>,
         connection: &DatabaseConnection,
+        points: &Points,
         body: impl AsyncFnOnce(&Tx) -> Result<T>,
     ) -> Result<T> {
         let turn = timeout(ACQUIRE_TIMEOUT, self.0.lock()).await;
@@ -48,17 +52,24 @@ impl SharedTx {
         drop(turn);
         let (value, state) = ran.map_err(Failure::before_commit)?;
         // In a task of its own: a writer that goes away never leaves the others in an open transaction.
-        let committed = tokio::spawn(Arc::clone(self).committed(state));
+        let committed = tokio::spawn(Arc::clone(self).committed(state, points.clone()));
         committed.await.map_err(|error| Failure::Down(error.to_string().into()))??;
         Ok(value)
     }
 
-    async fn committed(self: Arc<Self>, mut state: watch::Receiver<State>) -> Result<()> {
+    /// Rolls back what nobody is left to commit, behind whoever is: its connection would never come back.
+    pub(super) async fn give_up(&self) {
+        if let Some(open) = self.0.lock().await.take() {
+            roll_back(open.tx).await;
+        }
+    }
+
+    async fn committed(self: Arc<Self>, mut state: watch::Receiver<State>, points: Points) -> Result<()> {
         tokio::select! {
             biased;
             outcome = outcome(&mut state) => return outcome,
             mut turn = self.0.lock() => if let Some(open) = turn.take() {
-                open.commit().await;
+                open.commit(&points).await;
             },
         }
         outcome(&mut state).await
@@ -118,9 +129,12 @@ impl Open {
         state
     }
 
-    async fn commit(self) {
+    async fn commit(self, points: &Points) {
         self.state.send_replace(State::Committing);
-        let done = self.tx.commit().await.map_err(Failure::from);
+        let done = match points.pass(At::Commit).await {
+            Ok(()) => self.tx.commit().await.map_err(Failure::from),
+            Err(failure) => Err(failure),
+        };
         self.state.send_replace(State::Done(done));
     }
 }

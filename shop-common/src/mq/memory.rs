@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use self::state::State;
+use self::state::{Lot, State};
 use super::{Bus, Handler, NotHandled, Outgoing, PublishError, Subscription, rules};
 
 /// How often [`MemoryBus::auto`] looks.
@@ -58,6 +58,12 @@ struct Broker {
     /// Held while a handler runs, so that stopping can wait for it.
     handling: tokio::sync::Mutex<()>,
     clients: AtomicU64,
+}
+
+/// A delivery being handled: one whose member dies meanwhile comes again, as from a broker that was told of no end.
+struct InHand<'a> {
+    broker: &'a Broker,
+    lot: Option<Lot>,
 }
 
 impl MemoryBus {
@@ -162,11 +168,28 @@ impl Broker {
             let Some(lot) = self.state().next_lot() else { return delivered };
             delivered += lot.messages.len();
             let handled = (lot.handler)(lot.incoming());
+            let in_hand = InHand { broker: self, lot: Some(lot) };
             // A handler that panics has not handled, as with RocketMQ.
             let handled = AssertUnwindSafe(handled).catch_unwind().await;
             let handled = handled.unwrap_or_else(|_| Err(NotHandled::all("the handler panicked")));
-            self.state().settle(lot, handled.err());
+            in_hand.settle(handled.err());
             drop(handling);
+        }
+    }
+}
+
+impl InHand<'_> {
+    fn settle(mut self, failed: Option<NotHandled>) {
+        if let Some(lot) = self.lot.take() {
+            self.broker.state().settle(lot, failed);
+        }
+    }
+}
+
+impl Drop for InHand<'_> {
+    fn drop(&mut self) {
+        if let Some(lot) = self.lot.take() {
+            self.broker.state().give_back(lot);
         }
     }
 }

@@ -284,6 +284,9 @@ async fn resending_twice_has_one_effect() {
         assert_eq!((letter.state, letter.operator.as_deref()), (State::Handled, Some("mary")), "{}", test.name);
         let handled = resend(&test.db, &letter, &DEED).await.unwrap();
         assert!(matches!(handled, Dealt::Already(_)), "{}: {handled:?}", test.name);
+        let handled = discard(&test.db, &letter, "too late", &DEED).await.unwrap();
+        assert!(matches!(handled, Dealt::Refused(_)), "{}: {handled:?}", test.name);
+        assert_eq!(only_letter(&test.db).await.state, State::Handled, "{}", test.name);
         assert_eq!(number(&test.db, OUTBOX_ROWS).await, 0, "{}", test.name);
         bus.stop_consumers().await;
     }
@@ -347,6 +350,8 @@ async fn a_body_too_large_is_parked_listed_and_discarded() {
         assert_eq!(resend(&test.db, &letter, &DEED).await.unwrap(), Dealt::Done, "{}", test.name);
         let waits = resend(&test.db, &letter, &DEED).await.unwrap();
         assert!(matches!(waits, Dealt::Already(_)), "{}: {waits:?}", test.name);
+        let waits = discard(&test.db, &letter, "too large", &DEED).await.unwrap();
+        assert!(matches!(waits, Dealt::Refused(_)), "{}: {waits:?}", test.name);
         assert_eq!(only_letter(&test.db).await.state, State::Resent, "{}", test.name);
         assert_eq!(relay.run_once(DEED.now).await.unwrap(), 0, "{}: it is parked again", test.name);
         assert_eq!(only_letter(&test.db).await.state, State::Open, "{}", test.name);

@@ -1,6 +1,6 @@
 //! Writers of one SQLite file share commits, and nothing else.
 
-use std::sync::Arc;
+use std::{sync::Arc, task::Poll};
 
 use shop_common::{
     db::{Db, Failure},
@@ -8,6 +8,7 @@ use shop_common::{
 };
 use shop_testkit::{TestDb, sqlite};
 use tokio::{
+    runtime::Builder,
     sync::{Notify, oneshot},
     task::JoinHandle,
 };
@@ -109,4 +110,34 @@ async fn who_goes_away_after_its_body_leaves_no_transaction_open() {
     drop(written.await);
     // Another process would wait for the file as long as a transaction is open.
     write(&test.connect_again().await, 2).await.unwrap();
+}
+
+/// A runtime that ends while a writer runs starts no task any more, and so nobody is left to commit.
+#[tokio::test]
+async fn what_nobody_is_left_to_commit_is_given_up_when_the_database_is_closed() {
+    let test = sqlite(&[item::FILE]).await;
+    let (go_on, (inside, is_inside)) = (Notify::new(), oneshot::channel());
+    let mut writing = Box::pin(test.db.write_tx(async |tx| {
+        insert_many(tx, vec![item(1, "1", 0)]).await?;
+        inside.send(()).unwrap();
+        go_on.notified().await;
+        Ok(())
+    }));
+    tokio::select! {
+        _ = &mut writing => unreachable!(),
+        inside = is_inside => inside.unwrap(),
+    }
+    let ended = Builder::new_current_thread().build().unwrap();
+    let handle = ended.handle().clone();
+    ended.shutdown_background();
+    go_on.notify_one();
+    let outcome = {
+        let _ended = handle.enter();
+        futures::poll!(&mut writing)
+    };
+    assert!(matches!(outcome, Poll::Ready(Err(Failure::Down(_)))), "{outcome:?}");
+    let other = test.connect_again().await;
+    test.db.clone().close().await;
+    write(&other, 2).await.unwrap();
+    assert_eq!(ids(&other).await, [2]);
 }

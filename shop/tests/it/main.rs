@@ -19,6 +19,8 @@ mod child;
 mod cli;
 mod clients;
 mod crash;
+#[cfg(debug_assertions)]
+mod crash_points;
 mod dead_letters;
 mod dlq;
 mod drain;

@@ -173,7 +173,8 @@ fn told(answer: &Answer<Order>) -> Told {
     }
 }
 
-fn text(panic: &(dyn Any + Send)) -> String {
+/// What a panic said.
+pub(crate) fn text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().cloned();
     text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
 }

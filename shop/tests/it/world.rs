@@ -4,7 +4,11 @@
 pub(crate) mod data;
 pub(crate) mod faults;
 mod payments;
+#[cfg(debug_assertions)]
+pub(crate) mod points;
 mod process;
+#[cfg(debug_assertions)]
+pub(crate) mod stage;
 
 use std::{sync::Arc, time::Duration};
 
@@ -61,7 +65,7 @@ pub(crate) struct World {
     pub(crate) faults: Arc<Faults>,
     config: Box<Config>,
     process: Option<Box<Process>>,
-    _databases: Vec<TestDb>,
+    databases: Vec<TestDb>,
 }
 
 /// A transaction of somebody else on the orders of SQLite: until it ends, no order is written.
@@ -109,10 +113,14 @@ impl World {
     }
 
     async fn start_with(databases: Vec<TestDb>, config: Config, broker: Arc<MemoryBus>) -> Self {
+        Self::start_at(databases, config, broker, Clock::manual(START)).await
+    }
+
+    async fn start_at(databases: Vec<TestDb>, config: Config, broker: Arc<MemoryBus>, clock: Clock) -> Self {
         let [goods, coupon, user, order, pay] = databases.as_slice() else { panic!("five databases") };
         let db = |test: &TestDb| test.db.clone();
         let schemas = Schemas { goods: db(goods), coupon: db(coupon), user: db(user), order: db(order), pay: db(pay) };
-        let (clock, faults) = (Clock::manual(START), Arc::<Faults>::default());
+        let faults = Arc::<Faults>::default();
         let process = Process::start(&config, &clock, &broker, &faults).await;
         let name = goods.name;
         Self {
@@ -123,7 +131,7 @@ impl World {
             faults,
             config: Box::new(config),
             process: Some(Box::new(process)),
-            _databases: databases,
+            databases,
         }
     }
 

@@ -179,6 +179,13 @@ impl State {
         }
     }
 
+    /// Takes back a lot of which nobody says whether it was handled.
+    pub(super) fn give_back(&mut self, lot: Lot) {
+        if let Some(queue) = self.queues.get_mut(&lot.place) {
+            queue.pending.extend(lot.messages);
+        }
+    }
+
     fn next_id(&mut self) -> String {
         self.ids += 1;
         format!("memory-{:08}", self.ids)

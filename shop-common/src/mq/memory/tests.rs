@@ -25,22 +25,25 @@ fn messages(count: usize) -> Vec<Outgoing> {
     (0..count).map(|index| message(&format!("{index:04}"))).collect()
 }
 
-async fn listen(bus: &MemoryBus, topic: &str, group: &str, handled: bool) -> Heard {
-    let heard = Heard::default();
-    let remembered = heard.clone();
-    let subscription = Subscription {
+fn subscription(topic: &str, group: &str) -> Subscription {
+    Subscription {
         group: group.to_owned(),
         topic: topic.to_owned(),
         tags: Vec::new(),
         delivery: Delivery::Clustering,
         instance: "one".to_owned(),
-    };
+    }
+}
+
+async fn listen(bus: &MemoryBus, topic: &str, group: &str, handled: bool) -> Heard {
+    let heard = Heard::default();
+    let remembered = heard.clone();
     let handler: Handler = Arc::new(move |messages| {
         remembered.lock().unwrap().extend(messages);
         let verdict = if handled { Ok(()) } else { Err(NotHandled::all("never")) };
         async move { verdict }.boxed()
     });
-    bus.subscribe(subscription, handler).await.unwrap();
+    bus.subscribe(subscription(topic, group), handler).await.unwrap();
     heard
 }
 
@@ -173,4 +176,18 @@ async fn what_stays_undelivered_waits_for_the_next_connection() {
     assert_eq!((bus.deliver_all().await, bodies(&heard).len()), (0, 0));
     let heard = listen(&bus.join(), "topic", "group", true).await;
     assert_eq!((bus.deliver_all().await, bodies(&heard).len()), (3, 3));
+}
+
+#[tokio::test]
+async fn what_a_member_had_in_hand_when_it_died_comes_again() {
+    let bus = MemoryBus::new();
+    let dying = bus.join();
+    let handler: Handler = Arc::new(|_| std::future::pending().boxed());
+    dying.subscribe(subscription("topic", "group"), handler).await.unwrap();
+    assert_eq!(bus.publish(messages(3)).await, vec![Ok(()); 3]);
+    assert_eq!(bus.deliver_all().now_or_never(), None, "in hand");
+    dying.shutdown().await;
+    let heard = listen(&bus.join(), "topic", "group", true).await;
+    assert_eq!((bus.deliver_all().await, bodies(&heard).len()), (3, 3));
+    assert!(heard.lock().unwrap().iter().all(|message| message.attempt == 1), "nobody failed on it");
 }

@@ -68,6 +68,9 @@ pub(crate) struct Faults {
     plan: Mutex<Plan>,
     gate: watch::Sender<u64>,
     copies: AtomicUsize,
+    /// The crash points of the same process.
+    #[cfg(debug_assertions)]
+    pub(crate) points: Arc<super::points::Points>,
 }
 
 #[derive(Debug, Default)]
@@ -80,7 +83,13 @@ struct Plan {
 
 impl Default for Faults {
     fn default() -> Self {
-        Self { plan: Mutex::default(), gate: watch::channel(0).0, copies: AtomicUsize::new(0) }
+        Self {
+            plan: Mutex::default(),
+            gate: watch::channel(0).0,
+            copies: AtomicUsize::new(0),
+            #[cfg(debug_assertions)]
+            points: Arc::default(),
+        }
     }
 }
 
@@ -145,6 +154,17 @@ impl Faults {
         turn.changed().await.expect("the gate is there as long as we are");
     }
 
+    /// A crash point: whether the call succeeds.
+    #[cfg(debug_assertions)]
+    pub(super) async fn pass(&self, place: &str, what: &str) -> bool {
+        self.points.pass(place, what).await
+    }
+
+    #[cfg(not(debug_assertions))]
+    pub(super) async fn pass(&self, _: &str, _: &str) -> bool {
+        true
+    }
+
     fn plan(&self) -> MutexGuard<'_, Plan> {
         self.plan.lock().expect("nothing panics here")
     }
@@ -153,6 +173,10 @@ impl Faults {
 /// The layer between the services.
 pub(super) async fn between(State(faults): State<Arc<Faults>>, request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
+    let (service, method) = path.trim_start_matches('/').split_once('/').unwrap_or((&path, ""));
+    if !faults.pass(service, &format!("{method} is called")).await {
+        return away();
+    }
     let (fault, doubled) = faults.decide(&path);
     match fault {
         Some(Fault::RefuseBefore) => return away(),
@@ -165,7 +189,7 @@ pub(super) async fn between(State(faults): State<Arc<Faults>>, request: Request,
         Some(Fault::HangAfter) => faults.hang(&path).await,
         _ => {}
     }
-    answer
+    if faults.pass(service, &format!("{method} has run")).await { answer } else { away() }
 }
 
 /// Both run to their end; the caller gets the answer that comes first.

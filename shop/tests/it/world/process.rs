@@ -11,11 +11,14 @@ use std::{
 
 use async_trait::async_trait;
 use axum::middleware::from_fn_with_state;
+use futures::future::join_all;
 use shop::{
     assemble::{Services, Shared, open_all},
+    audit::Schemas,
     config::Config,
 };
 use shop_common::{
+    db::Db,
     id::Generator,
     link::Link,
     mq::{Bus, Handler, Outgoing, PublishError, SharedBus, Subscription, memory::MemoryBus},
@@ -40,7 +43,7 @@ use super::{
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// Longest wait for its connections.
-const FILES_CLOSE: Duration = Duration::from_millis(200);
+const FILES_CLOSE: Duration = Duration::from_secs(1);
 
 /// A running process.
 pub(crate) struct Process {
@@ -59,6 +62,7 @@ struct Connection {
     bus: Arc<MemoryBus>,
     groups: AtomicUsize,
     turned_away: AtomicBool,
+    faults: Arc<Faults>,
 }
 
 impl Process {
@@ -68,6 +72,7 @@ impl Process {
             bus: broker.join(),
             groups: AtomicUsize::new(0),
             turned_away: AtomicBool::new(false),
+            faults: Arc::clone(faults),
         });
         let (switch, shutdown) = shutdown::channel();
         let shared_bus: SharedBus = bus.clone();
@@ -80,7 +85,7 @@ impl Process {
         let (config, faults) = (config.clone(), Arc::clone(faults));
         let built = spawn_blocking(move || {
             let services = runtime.block_on(async {
-                let schemas = open_all(&config).await.unwrap();
+                let schemas = watched(open_all(&config).await.unwrap(), &config, &faults).await;
                 let wrap =
                     |routes: Routes| Routes::from(routes.into_axum_router().layer(from_fn_with_state(faults, between)));
                 let services = Services::build(&config, schemas, shared, wrap).unwrap();
@@ -120,14 +125,16 @@ impl Process {
     /// Ends it where it stands; its place in the groups is free.
     pub(super) async fn kill(mut self) {
         let runtime = self.runtime.0.take().expect("it runs");
-        let closing = Box::pin(self.services.schemas.clone().close());
-        self.bus.bus.shutdown().await;
+        let Schemas { goods, coupon, user, order, pay } = self.services.schemas.clone();
+        let closing = join_all([goods, coupon, user, order, pay].map(Db::close));
         spawn_blocking(move || {
             runtime.shutdown_timeout(LAST_WORDS);
             drop((self.services, self.switch));
         })
         .await
         .unwrap();
+        // What it had in hand goes back to the broker when it has ended, and only then.
+        self.bus.bus.shutdown().await;
         // Its files are closed, as those of a dead process are; a connection that was cut off may never come back.
         drop(timeout(FILES_CLOSE, closing).await);
     }
@@ -141,13 +148,41 @@ impl Drop for OwnRuntime {
     }
 }
 
+/// The databases with their crash points.
+#[cfg(debug_assertions)]
+async fn watched(schemas: Schemas, config: &Config, faults: &Faults) -> Schemas {
+    let gone = Db::connect(&config.goods.database).await.unwrap();
+    gone.clone().close().await;
+    let watch = |service, db| faults.points.watch(service, db, &gone);
+    let Schemas { goods, coupon, user, order, pay } = schemas;
+    Schemas {
+        goods: watch("goods", goods),
+        coupon: watch("coupon", coupon),
+        user: watch("user", user),
+        order: watch("order", order),
+        pay: watch("pay", pay),
+    }
+}
+
+#[cfg(not(debug_assertions))]
+async fn watched(schemas: Schemas, _: &Config, _: &Faults) -> Schemas {
+    schemas
+}
+
 #[async_trait]
 impl Bus for Connection {
     async fn publish(&self, messages: Vec<Outgoing>) -> Vec<Result<(), PublishError>> {
-        self.bus.publish(messages).await
+        let away = vec![Err(PublishError::Unavailable("failed by a test".to_owned())); messages.len()];
+        if !self.faults.pass("broker", "publish").await {
+            return away;
+        }
+        let stored = self.bus.publish(messages).await;
+        if self.faults.pass("broker", "published").await { stored } else { away }
     }
 
     async fn subscribe(&self, subscription: Subscription, handler: Handler) -> Result<(), PublishError> {
+        #[cfg(debug_assertions)]
+        let handler = self.faults.points.around(subscription.group.clone(), handler);
         let joined = self.bus.subscribe(subscription, handler).await;
         match joined {
             Ok(()) => drop(self.groups.fetch_add(1, Ordering::SeqCst)),
