@@ -129,7 +129,7 @@ fn ever() -> (Millis, Millis) {
 #[tokio::test]
 async fn an_order_is_paid_by_wechat_and_refunded_and_both_books_agree() {
     let shop = running().await;
-    let (kept, given_back) = (shop.order("kept").await, shop.order("given back").await);
+    let (kept, given_back) = (shop.order("kept").await, shop.order("given-back").await);
     let mut payments = Vec::new();
     for order in [&kept, &given_back] {
         let payment = shop.payment_of(order).await;

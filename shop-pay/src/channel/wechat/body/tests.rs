@@ -172,8 +172,8 @@ fn the_envelope_is_read_strictly() {
         (r#""associated_data":"transaction""#, r#""associated_data":null"#, "resource"),
         (r#""id":"#, r#""id":"EV-1","id":"#, "body"),
         (r#""event_type":"#, r#""event":"#, "body"),
-        ("}}", "}", "body"),
-        ("}}", "}} {}", "body"),
+        (r#""支付成功"}"#, r#""支付成功""#, "body"),
+        (r#""支付成功"}"#, r#""支付成功"} {}"#, "body"),
     ] {
         assert_eq!(refused(from, to), at(ShopCode::NotifyInvalid, field), "{to}");
     }
