@@ -54,6 +54,20 @@ pub struct PaymentSucceeded {
     pub pay_amount: String,
 }
 
+/// Body of `orderTimeoutTopic` / `order_timeout`: orders that were confirmed together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderTimeout {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The orders, at most [`TIMEOUT_ORDERS_MAX`].
+    #[serde(with = "ids")]
+    pub order_ids: Vec<i64>,
+}
+
+/// Most orders of one [`OrderTimeout`]; a body of more is forged.
+pub const TIMEOUT_ORDERS_MAX: usize = 1000;
+
 /// Why a body cannot be used.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Undecodable(pub String);
@@ -90,6 +104,26 @@ mod id {
     }
 }
 
+/// Several ids, each as a string.
+mod ids {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use super::TIMEOUT_ORDERS_MAX;
+
+    pub(super) fn serialize<S: Serializer>(ids: &[i64], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(ids.iter().map(ToString::to_string))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<i64>, D::Error> {
+        let texts = Vec::<String>::deserialize(deserializer)?;
+        if texts.len() > TIMEOUT_ORDERS_MAX {
+            return Err(D::Error::custom(format!("{} ids", texts.len())));
+        }
+        let ids = texts.into_iter().map(|text| text.parse().map_err(|_| D::Error::custom("an id is a decimal string")));
+        ids.collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,10 +144,20 @@ mod tests {
             order_id: 352_537_369_385_242_624,
             pay_amount: "880.00".into(),
         };
+        let timeout = OrderTimeout { version: 1, order_ids: vec![352_537_369_385_242_624, 352_537_369_385_242_625] };
+        assert_eq!(serde_json::to_string(&timeout).unwrap(), include_str!("../golden/order_timeout.json").trim());
+        assert_eq!(decode::<OrderTimeout>(include_bytes!("../golden/order_timeout.json")).unwrap(), timeout);
         assert_eq!(serde_json::to_string(&confirmed).unwrap(), include_str!("../golden/order_confirm.json").trim());
         assert_eq!(serde_json::to_string(&cancelled).unwrap(), include_str!("../golden/order_cancel.json").trim());
         assert_eq!(serde_json::to_string(&paid).unwrap(), include_str!("../golden/pay_success.json").trim());
         assert_eq!(decode::<OrderCancelled>(include_bytes!("../golden/order_cancel.json")).unwrap(), cancelled);
+    }
+
+    #[test]
+    fn a_timeout_lists_a_bounded_number_of_orders() {
+        let body = |orders: usize| OrderTimeout { version: 1, order_ids: vec![1; orders] };
+        let is_read = |orders| decode::<OrderTimeout>(&serde_json::to_vec(&body(orders)).unwrap()).is_ok();
+        assert_eq!([0, 1, TIMEOUT_ORDERS_MAX, TIMEOUT_ORDERS_MAX + 1].map(is_read), [true, true, true, false]);
     }
 
     #[test]

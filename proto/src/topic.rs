@@ -63,6 +63,16 @@ pub const ORDER_CANCEL: Kind = Kind {
     fallback: "trade_order.owed",
 };
 
+/// Orders may not have been paid in time: a delayed hint, by delay levels alone, armed again until their deadline.
+pub const ORDER_TIMEOUT: Kind = Kind {
+    topic: "orderTimeoutTopic",
+    tag: "order_timeout",
+    producer: "order_producer_group",
+    delivery: Delivery::Clustering,
+    groups: &[Group { service: "order", name: "order_orderTimeoutTopic_order_timeout_group" }],
+    fallback: "trade_order.due_ms",
+};
+
 /// A payment was paid: the order is marked paid, points are credited.
 pub const PAY_SUCCESS: Kind = Kind {
     topic: "payTopic",
@@ -77,7 +87,7 @@ pub const PAY_SUCCESS: Kind = Kind {
 };
 
 /// All kinds.
-pub const ALL: [Kind; 3] = [ORDER_CONFIRM, ORDER_CANCEL, PAY_SUCCESS];
+pub const ALL: [Kind; 4] = [ORDER_CONFIRM, ORDER_CANCEL, ORDER_TIMEOUT, PAY_SUCCESS];
 
 impl Kind {
     /// The group of `service`, if it listens to this kind.

@@ -6,6 +6,7 @@
 // The types of the broker are nested deeper than the default allows.
 #![recursion_limit = "512"]
 
+mod disk;
 mod ports;
 mod stack;
 
@@ -42,13 +43,30 @@ pub enum BrokerError {
     /// A port, a directory or a thread.
     #[error("cannot prepare the broker: {0}")]
     Io(#[from] std::io::Error),
+    /// RocketMQ writes nothing while less than a tenth of the disk is left.
+    #[error(
+        "the disk of {} has {available_mib} MiB of {total_mib} MiB left, and RocketMQ takes messages only while there are \
+         {needed_mib} MiB: free some, or keep the messages elsewhere (`data_dir`, or `mq.name_server` for a broker of its own)",
+        path.display()
+    )]
+    DiskFull {
+        /// The store.
+        path: PathBuf,
+        /// What is left.
+        available_mib: u64,
+        /// The whole disk.
+        total_mib: u64,
+        /// What must be left.
+        needed_mib: u64,
+    },
     /// The settings do not fit together.
     #[error("broker settings: {0}")]
     Settings(String),
     /// The name server did not answer.
     #[error("name server: {0}")]
     NameServer(String),
-    /// The broker did not start, mostly: a port in use, or another broker on the same directory. The log says which.
+    /// The broker did not start: a port in use, another broker on the same directory, a store that takes no messages. The
+    /// log says more.
     #[error("broker: {0}")]
     Broker(String),
 }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use rocketmq_broker::{BrokerBootstrap, Running};
+use rocketmq_broker::{BrokerBootstrap, BrokerStartupError, Running};
 use rocketmq_namesrv::NamesrvConfig;
 use rocketmq_observability::TelemetryRuntimeGuard;
 use rocketmq_runtime::{RuntimeConfig, RuntimeOwner};
@@ -21,7 +21,7 @@ use tokio::{
 };
 
 use crate::{
-    BrokerConfig, BrokerError,
+    BrokerConfig, BrokerError, disk,
     ports::{self, Ports},
 };
 
@@ -42,8 +42,8 @@ pub(crate) struct Stack {
 impl Stack {
     /// Starts the name server, then the broker, which fails unless it can register.
     pub(crate) async fn start(owner: &RuntimeOwner, config: &BrokerConfig) -> Result<Self, BrokerError> {
-        std::fs::create_dir_all(&config.data_dir)?;
         let data_dir = std::path::absolute(&config.data_dir)?;
+        disk::check(&data_dir)?;
         let ports = ports::choose(config)?;
         let name_server = NameServer::start(owner, &data_dir, ports.name_server).await?;
         match Box::pin(start_broker(owner, &data_dir, ports)).await {
@@ -147,11 +147,21 @@ async fn start_broker(
         store_settings(data_dir, ports),
     )
     .map_err(|error| BrokerError::Settings(chain(&error)))?;
-    let failed = |error| BrokerError::Broker(format!("{error:?}"));
+    let failed = |error| not_started(&error, data_dir);
     let scope = owner.root_context().component("broker");
     let broker =
         rocketmq_broker::Builder::new(scope, TelemetryRuntimeGuard::noop()).with_validated_config(settings).build();
     Box::pin(Box::pin(broker.initialize()).await.map_err(failed)?.start()).await.map_err(failed)
+}
+
+/// What the broker tells of its failure: of itself it prints a code, and keeps the reason for its log.
+fn not_started(error: &BrokerStartupError, data_dir: &Path) -> BrokerError {
+    let cause = error.rollback_cause().unwrap_or(error);
+    let (phase, component) = (cause.phase(), cause.component().unwrap_or("as a whole"));
+    let missing = cause.missing_requirements().join(", ");
+    let missing = if missing.is_empty() { missing } else { format!(", missing: {missing}") };
+    let text = format!("{phase:?} of {component} on {}{missing}: {}", data_dir.display(), chain(cause));
+    BrokerError::Broker(text)
 }
 
 fn broker_settings(data_dir: &Path, ports: Ports) -> rocketmq_broker::config::broker_config::BrokerConfig {
@@ -181,6 +191,11 @@ fn store_settings(data_dir: &Path, ports: Ports) -> MessageStoreConfig {
         max_index_num: 40_000,
         // Its wait of 50 µs is rounded up to a timer tick: five times slower sends and an idle load of a third of a core.
         commit_log_micro_batch_enabled: false,
+        // A delayed message whose turn comes while writing takes longer than this is skipped for good, and with it what was
+        // to come again; the default is a second.
+        os_page_cache_busy_timeout_mills: 60_000,
+        // Or a disk that somebody else fills makes it delete messages that nobody has read yet.
+        clean_file_forcibly_enable: false,
         ..Default::default()
     }
 }

@@ -2,7 +2,10 @@
 
 use std::{
     fmt,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, UNIX_EPOCH},
 };
 
@@ -101,6 +104,8 @@ impl de::Visitor<'_> for IdVisitor {
 const EPOCH: Duration = Duration::from_secs(1_704_067_200);
 /// Longest wait for a clock that was set back.
 const PATIENCE_MS: u64 = 5_000;
+/// The highest worker number.
+pub const WORKER_MAX: i32 = 1023;
 /// Bits of an id below its milliseconds.
 const CLOCK_SHIFT: u32 = 22;
 
@@ -109,7 +114,12 @@ const CLOCK_SHIFT: u32 = 22;
 /// rs-snowflake repeats ids silently when the clock steps back and takes any worker number; hence the guard. There is
 /// one generator in a process, and it cannot be copied.
 #[derive(Debug)]
-pub struct Generator(Mutex<State>);
+pub struct Generator {
+    worker: i32,
+    /// Whether somebody else may have the worker number.
+    is_revoked: AtomicBool,
+    state: Mutex<State>,
+}
 
 #[derive(Debug)]
 struct State {
@@ -132,11 +142,26 @@ impl Generator {
     /// # Errors
     /// [`BadWorker`].
     pub fn new(worker: i32) -> Result<Self, BadWorker> {
-        if !(0..=1023).contains(&worker) {
+        if !(0..=WORKER_MAX).contains(&worker) {
             return Err(BadWorker(worker));
         }
         let engine = SnowflakeIdGenerator::with_epoch(worker / 32, worker % 32, UNIX_EPOCH + EPOCH);
-        Ok(Self(Mutex::new(State { engine, last: 0 })))
+        Ok(Self { worker, is_revoked: AtomicBool::new(false), state: Mutex::new(State { engine, last: 0 }) })
+    }
+
+    /// Its worker number.
+    pub const fn worker(&self) -> i32 {
+        self.worker
+    }
+
+    /// Makes no more ids: somebody else may have the number.
+    pub(crate) fn revoke(&self) {
+        self.is_revoked.store(true, Ordering::SeqCst);
+    }
+
+    /// Makes ids again.
+    pub(crate) fn allow(&self) {
+        self.is_revoked.store(false, Ordering::SeqCst);
     }
 
     /// The same, going on behind `last`, an id that was made before.
@@ -144,16 +169,19 @@ impl Generator {
     /// # Errors
     /// [`BadWorker`].
     pub fn after(worker: i32, last: i64) -> Result<Self, BadWorker> {
-        let Self(state) = Self::new(worker)?;
+        let Self { state, .. } = Self::new(worker)?;
         let State { engine, .. } = state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok(Self(Mutex::new(State { engine, last })))
+        Ok(Self { worker, is_revoked: AtomicBool::new(false), state: Mutex::new(State { engine, last }) })
     }
 
     /// The next id, greater than every id before. A clock that was set back a little is waited for.
     ///
     /// # Errors
-    /// `SHOP_UNAVAILABLE` when the clock was set back by more than five seconds.
+    /// `SHOP_UNAVAILABLE` when the clock was set back by more than five seconds, or the claim of the number is lost.
     pub async fn next(&self) -> Result<i64, ShopError> {
+        if self.is_revoked.load(Ordering::SeqCst) {
+            return Err(ShopCode::Unavailable.into());
+        }
         self.next_of(SnowflakeIdGenerator::real_time_generate).await
     }
 
@@ -172,7 +200,7 @@ impl Generator {
     }
 
     fn try_next(&self, generate: impl FnOnce(&mut SnowflakeIdGenerator) -> i64) -> Result<i64, Behind> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let id = generate(&mut state.engine);
         if id <= state.last {
             return Err(Behind((state.last >> CLOCK_SHIFT).abs_diff(id >> CLOCK_SHIFT)));

@@ -30,3 +30,4 @@ pub mod telemetry;
 pub mod text;
 pub mod time;
 pub mod trace;
+pub mod worker;

@@ -26,6 +26,10 @@ pub const MESSAGES: SqlFile =
 pub const DEAD_LETTERS: SqlFile =
     SqlFile { version: 4, name: "dead_letters", sql: include_str!("../../sql/common/0004_dead_letters.sql") };
 
+/// Delayed messages, in the outbox of every service.
+pub const DELIVER_AT: SqlFile =
+    SqlFile { version: 6, name: "deliver_at", sql: include_str!("../../sql/common/0006_deliver_at.sql") };
+
 /// Brings the schema up to date; a second run changes nothing.
 ///
 /// # Errors

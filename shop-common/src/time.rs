@@ -23,6 +23,12 @@ impl Millis {
         self.0
     }
 
+    /// How long after `earlier`; nothing if it is not after it.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
     /// This long after; stays at the end of time rather than wrapping.
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {

@@ -19,7 +19,7 @@ use shop_common::{
     hold::{Done, Undone},
     link::Link,
     lookup::Lookup,
-    migrate::{DEAD_LETTERS, MESSAGES, SqlFile},
+    migrate::{DEAD_LETTERS, DELIVER_AT, MESSAGES, SqlFile},
     outbox::{Relay, RelayConfig},
     service::{Deps, INTERNAL_MESSAGE_BYTES, PUBLIC_MESSAGE_BYTES},
     transactions,
@@ -36,10 +36,11 @@ use crate::{
 };
 
 /// The schema, in order.
-pub const SCHEMA: [SqlFile; 3] = [
+pub const SCHEMA: [SqlFile; 4] = [
     MESSAGES,
     SqlFile { version: 2, name: "coupon", sql: include_str!("../../sql/coupon/0002_coupon.sql") },
     DEAD_LETTERS,
+    DELIVER_AT,
 ];
 
 /// The course's rows.

@@ -21,7 +21,7 @@ use shop_common::{
     hold::{Done, Finished, Undone},
     link::Link,
     lookup::Lookup,
-    migrate::{DEAD_LETTERS, MESSAGES, SqlFile},
+    migrate::{DEAD_LETTERS, DELIVER_AT, MESSAGES, SqlFile},
     outbox::{Relay, RelayConfig},
     service::{Deps, INTERNAL_MESSAGE_BYTES, PUBLIC_MESSAGE_BYTES},
     transactions,
@@ -40,11 +40,12 @@ use crate::{
 };
 
 /// The schema, in order.
-pub const SCHEMA: [SqlFile; 4] = [
+pub const SCHEMA: [SqlFile; 5] = [
     MESSAGES,
     SqlFile { version: 2, name: "goods", sql: include_str!("../../sql/goods/0002_goods.sql") },
     SqlFile { version: 3, name: "hold_due", sql: include_str!("../../sql/goods/0003_hold_due.sql") },
     DEAD_LETTERS,
+    DELIVER_AT,
 ];
 
 /// The course's rows.

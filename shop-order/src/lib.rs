@@ -9,6 +9,7 @@ pub mod pricing;
 mod saga;
 mod store;
 mod sweep;
+mod timeout_hint;
 mod transitions;
 mod tx;
 mod view;
@@ -26,20 +27,23 @@ use shop_common::{
     error::ShopError,
     id::{Generator, OrderId},
     lookup::Lookup,
-    migrate::{DEAD_LETTERS, MESSAGES, SqlFile},
+    migrate::{DEAD_LETTERS, DELIVER_AT, MESSAGES, SqlFile},
     outbox::Relay,
     service::{Deps, INTERNAL_MESSAGE_BYTES, PUBLIC_MESSAGE_BYTES},
     text,
 };
 use shop_proto::{
     order::v1::{order_service_server::OrderServiceServer, order_state_service_server::OrderStateServiceServer},
-    topic::PAY_SUCCESS,
+    topic::{ORDER_TIMEOUT, PAY_SUCCESS},
 };
 use tokio::sync::Semaphore;
 use tonic::service::RoutesBuilder;
 
 use crate::{
-    consume::on_payment_succeeded::on_payment_succeeded,
+    consume::{
+        on_order_timeout::{Timeouts, on_order_timeout},
+        on_payment_succeeded::on_payment_succeeded,
+    },
     grpc::{orders::Orders, states::States},
     order::{Cancelled, Cause},
     saga::{confirm_order::Saga, participants::Participants},
@@ -48,11 +52,12 @@ use crate::{
 };
 
 /// The schema, in order.
-pub const SCHEMA: [SqlFile; 4] = [
+pub const SCHEMA: [SqlFile; 5] = [
     MESSAGES,
     SqlFile { version: 2, name: "order", sql: include_str!("../../sql/order/0002_order.sql") },
     SqlFile { version: 3, name: "timeout", sql: include_str!("../../sql/order/0003_timeout.sql") },
     DEAD_LETTERS,
+    DELIVER_AT,
 ];
 
 /// The running service.
@@ -96,8 +101,13 @@ impl Order {
         routes.add_service(OrderStateServiceServer::new(states).max_decoding_message_size(INTERNAL_MESSAGE_BYTES));
     }
 
-    /// Listens to paid payments.
+    /// Listens to paid payments, and to hints that orders were not paid in time.
     pub fn listen(&self) {
+        self.listen_to_payments();
+        self.listen_to_timeouts();
+    }
+
+    fn listen_to_payments(&self) {
         let Deps { db, bus, clock, instance, shutdown } = self.deps.clone();
         let (payments, transitions) = (self.links.pay.clone(), self.saga.transitions.clone());
         let Some(group) = PAY_SUCCESS.group_of("order") else { return };
@@ -107,10 +117,24 @@ impl Order {
         common_consume::subscribe(bus, PAY_SUCCESS, "order", &instance, handler, shutdown);
     }
 
+    fn listen_to_timeouts(&self) {
+        let Deps { db, bus, clock, instance, shutdown } = self.deps.clone();
+        let Some(group) = ORDER_TIMEOUT.group_of("order") else { return };
+        let timeouts = Arc::new(Timeouts { sweep: self.sweep(), bus: Arc::clone(&bus), clock: clock.clone() });
+        let handler = common_consume::handler(db, clock, group, move |events| {
+            Box::pin(on_order_timeout(events, Arc::clone(&timeouts)))
+        });
+        common_consume::subscribe(bus, ORDER_TIMEOUT, "order", &instance, handler, shutdown);
+    }
+
     /// What its sweeper does.
     pub fn sweeps(&self) -> Vec<Arc<dyn Sweep>> {
+        vec![Arc::new(self.sweep())]
+    }
+
+    fn sweep(&self) -> OrderSweep {
         let (db, transitions) = (self.deps.db.clone(), self.saga.transitions.clone());
-        vec![Arc::new(OrderSweep::new(db, transitions, &self.links, self.saga.config.close_patience()))]
+        OrderSweep::new(db, transitions, &self.links, self.saga.config.close_patience())
     }
 
     /// Refunds a paid order because an operator says so: what it took goes back, and the payment it has bound. Nothing

@@ -277,6 +277,11 @@ impl Order {
         self.status == Status::Confirmed && self.pay_status != PayStatus::Paid
     }
 
+    /// Until when its payment is awaited; none where none is, or where it is too late and its payments are being closed.
+    pub fn awaited_until(&self) -> Option<Millis> {
+        self.pay_deadline.filter(|_| self.is_unpaid() && self.closing.is_none())
+    }
+
     /// Whether its payment did not come in time.
     fn is_overdue(&self, now: Millis) -> bool {
         self.is_unpaid() && self.pay_deadline.is_some_and(|deadline| deadline <= now)

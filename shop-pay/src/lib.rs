@@ -29,7 +29,7 @@ use shop_common::{
     hold::Done,
     id::Generator,
     link::Link,
-    migrate::{DEAD_LETTERS, MESSAGES, SqlFile},
+    migrate::{DEAD_LETTERS, DELIVER_AT, MESSAGES, SqlFile},
     outbox::Relay,
     retry::Retries,
     service::{Deps, INTERNAL_MESSAGE_BYTES, PUBLIC_MESSAGE_BYTES},
@@ -66,12 +66,13 @@ use crate::{
 };
 
 /// The schema, in order.
-pub const SCHEMA: [SqlFile; 7] = [
+pub const SCHEMA: [SqlFile; 8] = [
     MESSAGES,
     SqlFile { version: 2, name: "pay", sql: include_str!("../../sql/pay/0002_pay.sql") },
     SqlFile { version: 3, name: "sandbox", sql: include_str!("../../sql/pay/0003_sandbox.sql") },
     DEAD_LETTERS,
     SqlFile { version: 5, name: "refund", sql: include_str!("../../sql/pay/0005_refund.sql") },
+    DELIVER_AT,
     SqlFile { version: 7, name: "callbacks", sql: include_str!("../../sql/pay/0007_callbacks.sql") },
     SqlFile { version: 8, name: "refund_payment", sql: include_str!("../../sql/pay/0008_refund_payment.sql") },
 ];

@@ -19,7 +19,7 @@ use shop_common::{
     hold::{Done, Undone},
     link::Link,
     lookup::Lookup,
-    migrate::{DEAD_LETTERS, MESSAGES, SqlFile},
+    migrate::{DEAD_LETTERS, DELIVER_AT, MESSAGES, SqlFile},
     outbox::{Relay, RelayConfig},
     service::{Deps, INTERNAL_MESSAGE_BYTES, PUBLIC_MESSAGE_BYTES},
     transactions,
@@ -42,8 +42,12 @@ use crate::{
 };
 
 /// The schema, in order.
-pub const SCHEMA: [SqlFile; 3] =
-    [MESSAGES, SqlFile { version: 2, name: "user", sql: include_str!("../../sql/user/0002_user.sql") }, DEAD_LETTERS];
+pub const SCHEMA: [SqlFile; 4] = [
+    MESSAGES,
+    SqlFile { version: 2, name: "user", sql: include_str!("../../sql/user/0002_user.sql") },
+    DEAD_LETTERS,
+    DELIVER_AT,
+];
 
 /// The course's rows.
 pub const SEED: &str = include_str!("../../sql/seed/user.sql");

@@ -1,9 +1,19 @@
 //! What commands have in common that work on the rows beside a running shop: nothing is served, heard or sent by them;
 //! the shop does what is owed from then on.
 
+use std::{error::Error, sync::Arc};
+
 use jiff::Timestamp;
 use shop_common::{
-    db::Db, link::Link, mq::memory::MemoryBus, service::Deps, shutdown::Shutdown, time::Clock, time::Millis,
+    db::Db,
+    id::{Generator, WORKER_MAX},
+    link::Link,
+    mq::memory::MemoryBus,
+    service::Deps,
+    shutdown::Shutdown,
+    time::Clock,
+    time::Millis,
+    worker::{Claim, NotClaimed},
 };
 use tonic::service::Routes;
 
@@ -28,4 +38,20 @@ pub(crate) fn operator() -> String {
 /// RFC 3339.
 pub(crate) fn time(moment: Millis) -> String {
     Timestamp::from_millisecond(moment.get()).map_or_else(|_| moment.get().to_string(), |time| time.to_string())
+}
+
+/// Makes ids beside a shop that runs, with the highest number that nobody has.
+///
+/// # Errors
+/// The database did not answer, or every number is taken.
+pub(crate) async fn spare_ids(db: &Db) -> Result<(Arc<Generator>, Claim), Box<dyn Error + Send + Sync>> {
+    let mut worker = WORKER_MAX;
+    loop {
+        let ids = Arc::new(Generator::new(worker)?);
+        match Claim::take(db, &ids).await {
+            Ok(claim) => return Ok((ids, claim)),
+            Err(NotClaimed::Taken(_)) => worker -= 1,
+            Err(error) => return Err(error.into()),
+        }
+    }
 }

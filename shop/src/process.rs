@@ -15,6 +15,7 @@ use shop_common::{
     service::{ServerLimits, serve_grpc},
     shutdown::{Shutdown, Switch},
     time::Clock,
+    worker::{Claim, NotClaimed},
 };
 use tokio::{
     net::TcpListener,
@@ -47,6 +48,9 @@ pub enum StartError {
     /// The id generator.
     #[error(transparent)]
     Worker(#[from] BadWorker),
+    /// The claim of the worker number.
+    #[error(transparent)]
+    Claim(#[from] NotClaimed),
     /// The payment channels.
     #[error(transparent)]
     Channel(#[from] shop_pay::BadConfig),
@@ -71,6 +75,9 @@ pub(crate) struct Process {
     pub(crate) stopping: Stopping,
     pub(crate) tasks: Vec<JoinHandle<()>>,
     pub(crate) relays: Vec<Relay>,
+    /// Of the worker number, for as long as it runs.
+    #[expect(dead_code, reason = "they are held")]
+    pub(crate) claims: Vec<Claim>,
 }
 
 /// How a process stops: first it says so, then it takes nothing new, then it finishes what runs.

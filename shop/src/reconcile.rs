@@ -2,12 +2,12 @@
 //!
 //! Nothing is served for it: it works beside a running shop, which then sends the messages of what was settled here.
 
-use std::{error::Error, fmt, fs, path::PathBuf, sync::Arc};
+use std::{error::Error, fmt, fs, path::PathBuf};
 
 use clap::Args;
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use serde::Serialize;
-use shop_common::{id::Generator, money::Fen, shutdown};
+use shop_common::{money::Fen, shutdown};
 use shop_pay::{
     Pay,
     reconcile::{
@@ -19,7 +19,7 @@ use shop_pay::{
 
 use crate::{
     assemble::open_to_look,
-    beside::{deps, nobody},
+    beside::{deps, nobody, spare_ids},
     config::Config,
 };
 
@@ -74,7 +74,7 @@ pub async fn reconcile(config: &Config, wanted: &Wanted) -> Result<Report, Box<d
     let day = Day::of(&lines, wanted.day)?;
     let db = open_to_look(&config.pay.database).await?;
     let (_switch, shutdown) = shutdown::channel();
-    let ids = Arc::new(Generator::new(config.id.worker)?);
+    let (ids, _claim) = spare_ids(&db).await?;
     let reconciler = Pay::new(&config.pay, deps(config, &db, shutdown), ids, nobody(), nobody())?.reconciler();
     let compared = reconciler.compare(&wanted.channel, day, &lines).await?;
     let report = report(&reconciler, wanted, day, compared).await;

@@ -13,6 +13,7 @@ use shop_common::{
     service::Deps,
     shutdown::{self, Shutdown},
     time::Clock,
+    worker::Claim,
 };
 use shop_coupon::Coupon;
 use shop_goods::Goods;
@@ -77,9 +78,11 @@ impl Role {
         exposure::check_internal(config, internal)?;
         fs::create_dir_all(&config.data_dir).map_err(|error| at(&config.data_dir.display().to_string(), error))?;
         let db = self.open(config).await?;
+        let ids = Arc::new(Generator::new(config.id.worker)?);
+        let claims = if self.makes_ids() { vec![Claim::take(&db, &ids).await?] } else { Vec::new() };
         let (broker, bus) = connect_bus(config).await?;
         let (switch, shutdown) = shutdown::channel();
-        let part = self.part(config, deps(config, &db, &bus, &shutdown))?;
+        let part = self.part(config, deps(config, &db, &bus, &shutdown), ids)?;
         let public = serve_public(config, part.public, &[self.public_service()], shutdown.clone()).await?;
         let (internal, serving_internal) =
             serve(internal, part.internal, config.grpc.limits(), shutdown.clone()).await?;
@@ -90,8 +93,13 @@ impl Role {
         tasks.extend(relays.iter().map(run));
         tasks.push(tokio::spawn(sweep_until_stopped(part.sweeps, interval, part.wake, clock, shutdown)));
         let stopping = Stopping { switch, health: public.health, config: config.shutdown };
-        let process = Process { bus, broker, stopping, tasks, relays };
+        let process = Process { bus, broker, stopping, tasks, relays, claims };
         Ok(Running { public: public.address, internal, process, db })
+    }
+
+    /// Whether its rows have ids of its own making.
+    const fn makes_ids(self) -> bool {
+        matches!(self, Self::Order | Self::Pay)
     }
 
     const fn public_service(self) -> &'static str {
@@ -126,9 +134,8 @@ impl Role {
     }
 
     /// Builds the service, subscribes it, and says what it brings.
-    fn part(self, config: &Config, deps: Deps) -> Result<Part, StartError> {
+    fn part(self, config: &Config, deps: Deps, ids: Arc<Generator>) -> Result<Part, StartError> {
         let others = Others::find(&config.internal)?.limited(config.calls.max_in_flight);
-        let ids = Arc::new(Generator::new(config.id.worker)?);
         let mut part = Part {
             public: Routes::builder(),
             internal: Routes::builder(),

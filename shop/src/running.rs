@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use shop_common::{id::Generator, shutdown, time::Clock};
+use shop_common::{id::Generator, shutdown, time::Clock, worker::Claim};
 use tonic::service::Routes;
 
 use crate::{
@@ -41,9 +41,10 @@ impl Shop {
     pub async fn start(config: &Config, metrics: Option<PrometheusHandle>) -> Result<Self, StartError> {
         exposure::check(config, &exposure::listeners(config))?;
         let schemas = open_all(config).await?;
+        let ids = Arc::new(Generator::new(config.id.worker)?);
+        let claims = vec![Claim::take(&schemas.order, &ids).await?, Claim::take(&schemas.pay, &ids).await?];
         let (broker, bus) = connect_bus(config).await?;
         let (switch, shutdown) = shutdown::channel();
-        let ids = Arc::new(Generator::new(config.id.worker)?);
         let shared = Shared { bus: Arc::clone(&bus), clock: Clock::system(), ids, shutdown: shutdown.clone() };
         let services = Services::build(config, schemas, shared, |routes| routes)?;
         services.listen();
@@ -61,7 +62,7 @@ impl Shop {
         let (web, serving) = gateway::serve(config, links, buyer, metrics, shutdown).await?;
         tasks.push(serving);
         let stopping = Stopping { switch, health: public.health, config: config.shutdown };
-        let process = Process { bus, broker, stopping, tasks, relays: services.relays().to_vec() };
+        let process = Process { bus, broker, stopping, tasks, relays: services.relays().to_vec(), claims };
         Ok(Self { services, grpc: public.address, web, process })
     }
 

@@ -12,6 +12,7 @@
 
 mod broker;
 mod bus_contract;
+mod child;
 mod poison;
 mod rocketmq;
 mod world;

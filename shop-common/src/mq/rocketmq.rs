@@ -28,7 +28,10 @@ use rocketmq_observability::TelemetryRuntimeGuard;
 use rocketmq_protocol::{code::response_code::ResponseCode, protocol::heartbeat::message_model::MessageModel};
 use rocketmq_runtime::{RuntimeConfig, RuntimeOwner};
 use shop_proto::topic::Delivery;
-use tokio::{runtime::Handle, time::timeout};
+use tokio::{
+    runtime::Handle,
+    time::{sleep, timeout},
+};
 
 use self::units::{SendUnit, send_in_units};
 use super::{
@@ -42,6 +45,9 @@ const LISTENERS: usize = 128;
 const LISTENERS_WAITING: usize = 8192;
 /// How long a listener may wait or run.
 const LISTENER_TIME: Duration = Duration::from_mins(10);
+/// How long it is tried to send back what failed, well within the time of its listener; and the pause between two tries.
+const INSIST: Duration = Duration::from_mins(5);
+const INSIST_PAUSE: Duration = Duration::from_secs(1);
 /// Queues of a topic we create.
 const QUEUES: i32 = 4;
 /// The broker's template topic: creating a topic goes to every broker that has it.
@@ -244,8 +250,7 @@ impl Bus for RocketMqBus {
         let tags = if subscription.tags.is_empty() { "*".to_owned() } else { subscription.tags.join("||") };
         Box::pin(consumer.subscribe(subscription.topic.as_str(), tags)).await.map_err(unavailable)?;
         let runtime = self.handlers.clone();
-        let group =
-            Group { subscription, handler, consumer: Arc::downgrade(&shared), patience: self.config.send_timeout };
+        let group = Group { subscription, handler, consumer: Arc::downgrade(&shared), stopping: self.stopping.clone() };
         consumer.register_message_listener_concurrently(listener(runtime, Arc::new(group)));
         let started = Box::pin(consumer.start()).await;
         if started.is_err() {
@@ -303,8 +308,7 @@ struct Group {
     subscription: Subscription,
     handler: Handler,
     consumer: Weak<Consumer>,
-    /// How long to wait for the consumer, which is busy while it starts and stops.
-    patience: Duration,
+    stopping: Shutdown,
 }
 
 /// Runs the handler on `runtime` from the client's own blocking thread.
@@ -329,19 +333,28 @@ impl Group {
     /// under that the neighbours of a poisonous message would become dead letters together with it.
     async fn send_back(&self, messages: &[&MessageExt], failed: &NotHandled) -> bool {
         let is_retried = self.subscription.delivery == Delivery::Clustering;
-        let Some(consumer) = self.consumer.upgrade().filter(|_| is_retried && !failed.only.is_empty()) else {
-            return false;
-        };
-        let Ok(mut consumer) = timeout(self.patience, consumer.lock()).await else { return false };
-        for (_, message) in messages.iter().enumerate().filter(|(position, _)| failed.is_about(*position)) {
-            // Level 0: the next one, as the broker counts.
-            let sent = Box::pin(consumer.send_message_back_to_origin_broker((*message).clone(), 0)).await;
-            if let Err(error) = sent {
-                tracing::warn!(%error, "a message was not sent back; its whole batch comes again");
-                return false;
+        let Some(consumer) = self.consumer.upgrade().filter(|_| is_retried) else { return false };
+        let back = async {
+            for (_, message) in messages.iter().enumerate().filter(|(position, _)| failed.is_about(*position)) {
+                insist(&consumer, (*message).clone()).await;
             }
-        }
-        true
+        };
+        self.stopping.race(timeout(INSIST, back)).await.is_some_and(|sent| sent.is_ok())
+    }
+}
+
+/// Sends one message back, however long the broker is away: until then its place in the queue is kept.
+async fn insist(consumer: &Consumer, mut message: MessageExt) {
+    // When the broker does not answer, the client sends a copy to the retry topic and calls that sent back; the Rust broker
+    // takes such a copy for one of an ordered group and makes it a dead letter at once. Without a body there is nothing to
+    // copy, and we are told. The broker has the body.
+    drop(message.take_body());
+    loop {
+        // Level 0: the next one, as the broker counts.
+        let sent = Box::pin(consumer.lock().await.send_message_back_to_origin_broker(message.clone(), 0)).await;
+        let Err(error) = sent else { return };
+        tracing::warn!(%error, "a message was not sent back; trying again");
+        sleep(INSIST_PAUSE).await;
     }
 }
 
@@ -413,6 +426,16 @@ fn unavailable(error: impl Display) -> PublishError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_send_ok_is_not_known_to_be_stored() {
+        let sent = |send_status| accepted(Ok(Some(SendResult { send_status, ..SendResult::default() })));
+        assert_eq!(sent(SendStatus::SendOk), Ok(()));
+        for status in [SendStatus::FlushDiskTimeout, SendStatus::FlushSlaveTimeout, SendStatus::SlaveNotAvailable] {
+            assert!(matches!(sent(status), Err(PublishError::Unavailable(_))), "{status:?}");
+        }
+        assert!(matches!(accepted(Ok(None)), Err(PublishError::Unavailable(_))));
+    }
 
     #[test]
     fn a_delay_becomes_the_first_level_that_is_not_shorter() {

@@ -15,6 +15,8 @@ const PROPERTIES_MAX: usize = 16 * 1024;
 /// Seconds of the broker's delay levels 1 to 18; level 3 onward are the pauses before the 1st to 16th redelivery.
 pub(super) const LEVEL_SECONDS: [u64; 18] =
     [1, 5, 10, 30, 60, 120, 180, 240, 300, 360, 420, 480, 540, 600, 1200, 1800, 3600, 7200];
+/// The first level.
+const SHORTEST_DELAY: Duration = Duration::from_secs(1);
 /// Longest delay: the last level.
 const DELAY_MAX: Duration = Duration::from_hours(2);
 
@@ -22,6 +24,13 @@ const DELAY_MAX: Duration = Duration::from_hours(2);
 pub fn retry_after(attempt: u32) -> Option<Duration> {
     let level = usize::try_from(attempt).ok()?.checked_add(1)?;
     LEVEL_SECONDS.get(level).map(|seconds| Duration::from_secs(*seconds))
+}
+
+/// The longest delay the broker can keep exactly that is no longer than `wish`, and not under a second: whoever waits for
+/// a moment comes there in a few such steps.
+pub fn delay_within(wish: Duration) -> Duration {
+    let levels = LEVEL_SECONDS.iter().rev().map(|seconds| Duration::from_secs(*seconds));
+    levels.into_iter().find(|level| *level <= wish).unwrap_or(SHORTEST_DELAY)
 }
 
 /// Refuses a message no broker would ever accept.
@@ -68,4 +77,28 @@ fn property(what: &str, value: &str) -> Result<(), PublishError> {
 
 fn refuse(illegal: bool, reason: impl Fn() -> String) -> Result<(), PublishError> {
     if illegal { Err(PublishError::Rejected(reason())) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_time_is_waited_for_in_steps_that_the_broker_knows() {
+        for (wish, steps) in
+            [(0, vec![1]), (1, vec![1]), (100, vec![60, 30, 10]), (1800, vec![1800]), (7201, vec![7200, 1])]
+        {
+            let (mut left, mut taken) = (Duration::from_secs(wish), Vec::new());
+            loop {
+                let step = delay_within(left);
+                taken.push(step.as_secs());
+                left = left.saturating_sub(step);
+                if left.is_zero() {
+                    break;
+                }
+            }
+            assert_eq!(taken, steps, "{wish} s");
+        }
+        assert_eq!(delay_within(Duration::from_millis(1999)), Duration::from_secs(1));
+    }
 }

@@ -1,4 +1,5 @@
 //! The row.
+#![expect(unreachable_pub, reason = "the derive makes public what must not name less")]
 
 use sea_orm::entity::prelude::*;
 
@@ -26,6 +27,7 @@ pub struct Model {
     pub due_ms: Option<i64>,
     pub attempts: i64,
     pub remark: Option<String>,
+    pub deliver_at_ms: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -9,12 +9,15 @@ mod relay;
 pub(crate) use operator::{body, discard, letters, owe_again, resend};
 pub use relay::{Relay, RelayConfig};
 
+use std::time::Duration;
+
 use sea_orm::Set;
 use serde::Serialize;
 use shop_proto::topic::Kind;
 
 use crate::{
     db::{Failure, Result, Tx},
+    mq::Outgoing,
     sql,
     time::Millis,
     trace::TraceParent,
@@ -27,6 +30,7 @@ pub struct Message {
     key: i64,
     body: String,
     traceparent: TraceParent,
+    deliver_at: Option<Millis>,
 }
 
 impl Message {
@@ -36,8 +40,32 @@ impl Message {
     /// The body cannot be written as JSON.
     pub fn new(kind: Kind, key: i64, body: &impl Serialize, traceparent: TraceParent) -> Result<Self> {
         let body = serde_json::to_string(body).map_err(|error| Failure::Rollback(error.to_string().into()))?;
-        Ok(Self { kind, key, body, traceparent })
+        Ok(Self { kind, key, body, traceparent, deliver_at: None })
     }
+
+    /// As the bus takes it, past the outbox: what nobody owes need not be a row.
+    pub fn outgoing(self, now: Millis) -> Outgoing {
+        Outgoing {
+            group: self.kind.producer.to_owned(),
+            topic: self.kind.topic.to_owned(),
+            tag: self.kind.tag.to_owned(),
+            key: self.key.to_string(),
+            body: self.body,
+            traceparent: self.traceparent.to_string(),
+            delay: delay(self.deliver_at, now),
+        }
+    }
+
+    /// The same, delivered not before `deliver_at`.
+    #[must_use]
+    pub fn not_before(self, deliver_at: Millis) -> Self {
+        Self { deliver_at: Some(deliver_at), ..self }
+    }
+}
+
+/// What is left until `deliver_at`, if anything is.
+fn delay(deliver_at: Option<Millis>, now: Millis) -> Option<Duration> {
+    deliver_at.map(|at| at.since(now)).filter(|delay| !delay.is_zero())
 }
 
 /// Owes `messages`: they are sent once the transaction has committed, at least once each.
@@ -57,6 +85,7 @@ pub async fn append(tx: &Tx, messages: &[Message], now: Millis) -> Result<()> {
         due_ms: Set(Some(now.get())),
         attempts: Set(0),
         remark: Set(None),
+        deliver_at_ms: Set(message.deliver_at.map(Millis::get)),
     });
     sql::insert_many(tx, rows.collect()).await
 }

@@ -94,6 +94,7 @@ pub(crate) async fn owe_again(tx: &Tx, id: &str, message: Outgoing, deed: &Deed<
         due_ms: Set(Some(deed.now.get())),
         attempts: Set(0),
         remark: Set(None),
+        deliver_at_ms: Set(None),
     };
     Entity::insert(row).exec_without_returning(tx).await?;
     Ok(Dealt::Done)

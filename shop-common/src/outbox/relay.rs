@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use super::{
+    delay,
     entity::{Column, Entity, Model},
     pool::Pool,
 };
@@ -85,7 +86,7 @@ impl Relay {
             if rows.is_empty() {
                 return Ok(sent);
             }
-            sent = sent.saturating_add(self.send(rows).await?);
+            sent = sent.saturating_add(self.send(rows, now).await?);
         }
     }
 
@@ -111,9 +112,9 @@ impl Relay {
                 Ok(rows) => rows,
                 Err(error) => return tracing::warn!(%error, "claiming outbox rows failed; trying again later"),
             };
-            let relay = self.clone();
+            let (relay, now) = (self.clone(), clock.now());
             let taken = pool.submit(Box::pin(async move {
-                if let Err(error) = relay.send(rows).await {
+                if let Err(error) = relay.send(rows, now).await {
                     tracing::warn!(%error, "outbox rows stay until their lease ends");
                 }
             }));
@@ -139,9 +140,9 @@ impl Relay {
     }
 
     /// Publishes claimed rows; deletes what the broker has stored, parks what it can never take.
-    async fn send(&self, rows: Vec<Model>) -> Result<usize> {
+    async fn send(&self, rows: Vec<Model>, now: Millis) -> Result<usize> {
         let ids: Vec<String> = rows.iter().map(|row| row.id.clone()).collect();
-        let answers = self.bus.publish(rows.into_iter().map(Outgoing::from).collect()).await;
+        let answers = self.bus.publish(rows.into_iter().map(|row| outgoing(row, now)).collect()).await;
         let (mut stored, mut parked) = (Vec::new(), Vec::new());
         for (id, answer) in ids.into_iter().zip(answers) {
             match answer {
@@ -169,16 +170,14 @@ impl Relay {
     }
 }
 
-impl From<Model> for Outgoing {
-    fn from(row: Model) -> Self {
-        Self {
-            group: row.group_name,
-            topic: row.msg_topic,
-            tag: row.msg_tag,
-            key: row.msg_key,
-            body: row.msg_body,
-            traceparent: row.traceparent,
-            delay: None,
-        }
+fn outgoing(row: Model, now: Millis) -> Outgoing {
+    Outgoing {
+        group: row.group_name,
+        topic: row.msg_topic,
+        tag: row.msg_tag,
+        key: row.msg_key,
+        body: row.msg_body,
+        traceparent: row.traceparent,
+        delay: delay(row.deliver_at_ms.map(Millis::new), now),
     }
 }

@@ -9,7 +9,7 @@ use shop_common::{
     code::ShopCode,
     consume::{handler, subscribe},
     db::Db,
-    migrate::{DEAD_LETTERS, MESSAGES, SqlFile},
+    migrate::{DEAD_LETTERS, DELIVER_AT, MESSAGES, SqlFile},
     mq::{Bus, Handler, Incoming},
     shutdown,
     time::{Clock, Millis},
@@ -20,7 +20,7 @@ use shop_testkit::{databases, dump, eventually};
 
 use crate::{outbox::EMPTY, script::Script};
 
-const SCHEMA: [SqlFile; 2] = [MESSAGES, DEAD_LETTERS];
+const SCHEMA: [SqlFile; 3] = [MESSAGES, DEAD_LETTERS, DELIVER_AT];
 const GROUP: &str = "goods_orderTopic_order_cancel_group";
 const NOW: Millis = Millis::new(5_000);
 

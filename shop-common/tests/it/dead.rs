@@ -12,7 +12,7 @@ use shop_common::{
     consume::{handler, subscribe},
     db::Db,
     dead::{Dealt, Deed, Letter, Place, State, discard, letters, resend},
-    migrate::{DEAD_LETTERS, MESSAGES, SqlFile},
+    migrate::{DEAD_LETTERS, DELIVER_AT, MESSAGES, SqlFile},
     mq::{Bus, Handler, Incoming, Outgoing, memory::MemoryBus},
     outbox::{Message, Relay, RelayConfig, append},
     shutdown,
@@ -24,7 +24,7 @@ use shop_testkit::{databases, dump, eventually, participant::number};
 
 use crate::outbox::EMPTY;
 
-const SCHEMA: [SqlFile; 2] = [MESSAGES, DEAD_LETTERS];
+const SCHEMA: [SqlFile; 3] = [MESSAGES, DEAD_LETTERS, DELIVER_AT];
 const GROUP: &str = "order_payTopic_pay_success_group";
 const NOW: Millis = Millis::new(5_000);
 const GARBAGE: &[u8] = b"\xff\xfe{\"version\":1\0";

@@ -25,3 +25,4 @@ mod points;
 mod script;
 mod shared;
 mod sql;
+mod worker;

@@ -3,7 +3,7 @@
 use sea_orm::{ConnectionTrait, Statement};
 use shop_common::{
     db::Db,
-    migrate::{DEAD_LETTERS, MESSAGES, SqlFile, migrate, seed},
+    migrate::{DEAD_LETTERS, DELIVER_AT, MESSAGES, SqlFile, migrate, seed},
 };
 use shop_testkit::{databases, dump};
 
@@ -15,12 +15,20 @@ macro_rules! file {
     };
 }
 
-const GOODS: &[SqlFile] = &[MESSAGES, file!(2, "goods/0002_goods"), file!(3, "goods/0003_hold_due"), DEAD_LETTERS];
-const COUPON: &[SqlFile] = &[MESSAGES, file!(2, "coupon/0002_coupon"), DEAD_LETTERS];
-const USER: &[SqlFile] = &[MESSAGES, file!(2, "user/0002_user"), DEAD_LETTERS];
-const ORDER: &[SqlFile] = &[MESSAGES, file!(2, "order/0002_order"), file!(3, "order/0003_timeout"), DEAD_LETTERS];
-const PAY: &[SqlFile] =
-    &[MESSAGES, file!(2, "pay/0002_pay"), file!(3, "pay/0003_sandbox"), DEAD_LETTERS, file!(5, "pay/0005_refund")];
+const GOODS: &[SqlFile] =
+    &[MESSAGES, file!(2, "goods/0002_goods"), file!(3, "goods/0003_hold_due"), DEAD_LETTERS, DELIVER_AT];
+const COUPON: &[SqlFile] = &[MESSAGES, file!(2, "coupon/0002_coupon"), DEAD_LETTERS, DELIVER_AT];
+const USER: &[SqlFile] = &[MESSAGES, file!(2, "user/0002_user"), DEAD_LETTERS, DELIVER_AT];
+const ORDER: &[SqlFile] =
+    &[MESSAGES, file!(2, "order/0002_order"), file!(3, "order/0003_timeout"), DEAD_LETTERS, DELIVER_AT];
+const PAY: &[SqlFile] = &[
+    MESSAGES,
+    file!(2, "pay/0002_pay"),
+    file!(3, "pay/0003_sandbox"),
+    DEAD_LETTERS,
+    file!(5, "pay/0005_refund"),
+    DELIVER_AT,
+];
 
 async fn migrated(db: &Db) -> i64 {
     let ask = Statement::from_string(db.read().get_database_backend(), "SELECT COUNT(*) AS n FROM _sqlx_migrations");
@@ -156,7 +164,7 @@ trade_mq_producer_temp
 /// Holds made before they had a time are asked about too.
 #[tokio::test]
 async fn old_holds_get_a_time() {
-    let [messages, goods, hold_due, dead_letters] = GOODS else { panic!("the files of goods") };
+    let [messages, goods, hold_due, dead_letters, ..] = GOODS else { panic!("the files of goods") };
     let rows = "INSERT INTO trade_goods_hold (order_id, state, create_ms, update_ms) VALUES
         (1, 1, 5, 5), (2, 2, 5, 5), (3, 3, 5, 5), (4, 4, 5, 5)";
     for test in databases(&[*messages, *goods]).await {

@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait, Statement};
 use shop_common::{
     config::Secret,
     db::{DatabaseConfig, Db, Failure, Result},
-    migrate::MESSAGES,
+    migrate::{DELIVER_AT, MESSAGES},
     mq::PublishError,
     outbox::{Message, Relay, RelayConfig, append},
     time::Millis,
@@ -70,7 +70,7 @@ fn away() -> std::result::Result<(), PublishError> {
 
 #[tokio::test]
 async fn a_transaction_that_rolled_back_owes_nothing() {
-    for test in databases(&[MESSAGES]).await {
+    for test in databases(&[MESSAGES, DELIVER_AT]).await {
         let failed = test.db.write_tx(async |tx| {
             append(tx, &[message(1)], NOW).await?;
             Err::<(), _>(Failure::guard("order"))
@@ -84,7 +84,7 @@ async fn a_transaction_that_rolled_back_owes_nothing() {
 
 #[tokio::test]
 async fn what_is_owed_is_sent_once_and_gone() {
-    for test in databases(&[MESSAGES]).await {
+    for test in databases(&[MESSAGES, DELIVER_AT]).await {
         let trace = TraceParent::start();
         let body = OrderCancelled { version: 1, order_id: 352_537_369_385_242_624, user_id: 7 };
         let message = Message::new(ORDER_CANCEL, body.order_id, &body, trace).unwrap();
@@ -108,7 +108,7 @@ async fn what_is_owed_is_sent_once_and_gone() {
 
 #[tokio::test]
 async fn one_run_sends_more_than_one_batch() {
-    for test in databases(&[MESSAGES]).await {
+    for test in databases(&[MESSAGES, DELIVER_AT]).await {
         owe(&test.db, 1..=100).await.unwrap();
         let bus = Script::new();
         assert_eq!(relay(&test.db, &bus).run_once(NOW).await.unwrap(), 100, "{}", test.name);
@@ -119,7 +119,7 @@ async fn one_run_sends_more_than_one_batch() {
 
 #[tokio::test]
 async fn a_message_of_a_kind_is_owed_once() {
-    for test in databases(&[MESSAGES]).await {
+    for test in databases(&[MESSAGES, DELIVER_AT]).await {
         owe(&test.db, 1..=1).await.unwrap();
         let again = owe(&test.db, 1..=1).await;
         assert!(matches!(again, Err(Failure::Rollback(_))), "{}: {again:?}", test.name);
@@ -129,7 +129,7 @@ async fn a_message_of_a_kind_is_owed_once() {
 
 #[tokio::test]
 async fn while_the_broker_is_away_the_row_waits_longer_and_longer() {
-    for test in databases(&[MESSAGES]).await {
+    for test in databases(&[MESSAGES, DELIVER_AT]).await {
         owe(&test.db, 1..=1).await.unwrap();
         let bus = Script::new();
         bus.answer(|_| away());
@@ -155,7 +155,7 @@ async fn while_the_broker_is_away_the_row_waits_longer_and_longer() {
 
 #[tokio::test]
 async fn what_can_never_be_sent_is_parked_and_the_rest_flows() {
-    for test in databases(&[MESSAGES]).await {
+    for test in databases(&[MESSAGES, DELIVER_AT]).await {
         owe(&test.db, 1..=40).await.unwrap();
         let bus = Script::new();
         bus.answer(|message| match message.key.as_str() {
@@ -183,7 +183,7 @@ async fn what_can_never_be_sent_is_parked_and_the_rest_flows() {
 
 #[tokio::test]
 async fn a_long_reason_holds_up_nobody() {
-    for test in databases(&[MESSAGES]).await {
+    for test in databases(&[MESSAGES, DELIVER_AT]).await {
         owe(&test.db, 1..=2).await.unwrap();
         let bus = Script::new();
         bus.answer(|message| if message.key == "1" { Err(PublishError::Rejected("é".repeat(5_000))) } else { Ok(()) });
@@ -196,7 +196,7 @@ async fn a_long_reason_holds_up_nobody() {
 
 #[tokio::test]
 async fn two_relays_at_once_lose_nothing() {
-    for test in databases(&[MESSAGES]).await {
+    for test in databases(&[MESSAGES, DELIVER_AT]).await {
         owe(&test.db, 1..=300).await.unwrap();
         let bus = Script::new();
         let relays = [relay(&test.db, &bus), relay(&test.connect_again().await, &bus)];
@@ -218,7 +218,7 @@ async fn two_relays_at_once_lose_nothing() {
 
 #[tokio::test]
 async fn a_crash_after_publishing_sends_again_when_the_lease_ends() {
-    for test in databases(&[MESSAGES]).await {
+    for test in databases(&[MESSAGES, DELIVER_AT]).await {
         owe(&test.db, 1..=1).await.unwrap();
         let bus = Script::new();
         let relay = relay(&test.db, &bus);

@@ -9,7 +9,7 @@ use std::{
 };
 
 use shop_common::{
-    migrate::MESSAGES,
+    migrate::{DELIVER_AT, MESSAGES},
     outbox::{Relay, RelayConfig},
     shutdown,
     time::Clock,
@@ -29,7 +29,7 @@ fn small(test: &TestDb, bus: &Arc<Script>, queue: usize) -> Relay {
 
 #[tokio::test]
 async fn a_wake_up_sends_what_was_committed() {
-    for test in databases(&[MESSAGES]).await {
+    for test in databases(&[MESSAGES, DELIVER_AT]).await {
         let bus = Script::new();
         let relay = small(&test, &bus, 2);
         let (switch, shutdown) = shutdown::channel();
@@ -47,7 +47,7 @@ async fn a_wake_up_sends_what_was_committed() {
 
 #[tokio::test]
 async fn more_than_the_pool_can_take_is_sent_all_the_same() {
-    for test in databases(&[MESSAGES]).await {
+    for test in databases(&[MESSAGES, DELIVER_AT]).await {
         owe(&test.db, 1..=200).await.unwrap();
         let (bus, clock) = (Script::new(), Clock::manual(NOW));
         let (switch, shutdown) = shutdown::channel();
@@ -64,7 +64,7 @@ async fn more_than_the_pool_can_take_is_sent_all_the_same() {
 
 #[tokio::test]
 async fn a_panic_costs_one_batch_its_turn_and_no_worker() {
-    for test in databases(&[MESSAGES]).await {
+    for test in databases(&[MESSAGES, DELIVER_AT]).await {
         owe(&test.db, 1..=20).await.unwrap();
         let (bus, clock) = (Script::new(), Clock::manual(NOW));
         let panics = AtomicU32::new(0);

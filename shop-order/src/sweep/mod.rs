@@ -34,7 +34,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The sweeper of orders.
 pub(crate) struct OrderSweep {
-    db: Db,
+    pub(crate) db: Db,
     transitions: Transitions,
     stock: StockServiceClient<Link>,
     coupons: RedemptionServiceClient<Link>,

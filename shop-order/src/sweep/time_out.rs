@@ -12,7 +12,7 @@ use crate::order::{Cancelled, Cause};
 
 impl OrderSweep {
     /// Closes orders that are overdue, and cancels those that nobody can pay any more or that have waited long enough.
-    pub(super) async fn time_out(&self, unpaid: &[OrderId], now: Millis) {
+    pub(crate) async fn time_out(&self, unpaid: &[OrderId], now: Millis) {
         let closing = self.begin_closing(unpaid).await;
         if closing.is_empty() {
             return;

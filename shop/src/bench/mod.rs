@@ -63,7 +63,7 @@ pub async fn bench(
     let loaded = load(args, &world).await;
     let settled = settle(&world).await;
     let engine = world.engine();
-    world.stop().await;
+    Box::pin(world.stop()).await;
     let (tally, took, process) = loaded?;
     let (settle, audit) = settled?;
     let ceiling = match engine {

@@ -23,7 +23,7 @@ use shop_pay::{
 use self::view::{Done, Listed, Row};
 use crate::{
     assemble::open_to_look,
-    beside::{deps, nobody, operator},
+    beside::{deps, nobody, operator, spare_ids},
     config::Config,
 };
 
@@ -121,7 +121,7 @@ async fn payment(
 async fn order(config: &Config, order_id: i64, reason: String) -> Outcome<Result<Done, ShopError>> {
     let db = open_to_look(&config.order.database).await?;
     let (_switch, shutdown) = shutdown::channel();
-    let ids = Arc::new(Generator::new(config.id.worker)?);
+    let (ids, _claim) = spare_ids(&db).await?;
     let links = Links { goods: nobody(), coupon: nobody(), user: nobody(), pay: nobody() };
     let orders = Order::new(config.order.clone(), deps(config, &db, shutdown), ids, links);
     let refunded = orders.refund(order_id, reason).await;
@@ -164,7 +164,7 @@ async fn with_refunds<T>(
 ) -> Outcome<Result<T, ShopError>> {
     let db = open_to_look(&config.pay.database).await?;
     let (_switch, shutdown) = shutdown::channel();
-    let ids = Arc::new(Generator::new(config.id.worker)?);
+    let (ids, _claim) = spare_ids(&db).await?;
     let pay = Pay::new(&config.pay, deps(config, &db, shutdown), Arc::clone(&ids), nobody(), nobody())?;
     let acted = act(pay.refunds(), ids).await;
     db.close().await;

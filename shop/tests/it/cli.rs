@@ -327,3 +327,18 @@ async fn refuses_to_start(data: &Path, said: &[&str], command: &str, key: &str) 
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains(&format!("set {key} ")), "{said:?}: {}", stderr(&output));
 }
+
+/// F74: two processes that make ids for the same rows.
+#[tokio::test]
+async fn a_second_process_with_the_same_worker_number_is_refused() {
+    let dir = tempdir().unwrap();
+    let first = Up::start(dir.path(), &[]).await;
+    let listen = ["--set", "grpc.listen=127.0.0.1:0", "--set", "web.listen=127.0.0.1:0", "up"];
+    let second = run(dir.path(), &listen).await;
+    assert_eq!(second.status.code(), Some(1));
+    assert!(stderr(&second).contains("id.worker = 0"), "{}", stderr(&second));
+    first.kill().await;
+    let again = Up::start(dir.path(), &[]).await;
+    again.signal("TERM").await;
+    assert_eq!(again.ended().await.0.code(), Some(0), "a process that was killed leaves no claim behind");
+}

@@ -6,7 +6,7 @@ use sea_orm::ConnectionTrait;
 use shop_common::{
     code::ShopCode,
     error::ShopError,
-    migrate::{DEAD_LETTERS, MESSAGES},
+    migrate::{DEAD_LETTERS, DELIVER_AT, MESSAGES},
     outbox::{Message, append},
     time::Millis,
     trace::TraceParent,
@@ -117,7 +117,7 @@ async fn every_line_of_an_order_goes_and_comes_back() {
 /// Trap 26.
 #[tokio::test]
 async fn no_message_is_in_progress() {
-    for test in databases(&[MESSAGES, DEAD_LETTERS]).await {
+    for test in databases(&[MESSAGES, DEAD_LETTERS, DELIVER_AT]).await {
         let insert = |status: i32| {
             format!(
                 "INSERT INTO trade_mq_consumer_log (group_name, msg_tag, msg_key, msg_id, msg_topic, msg_body, \
@@ -136,7 +136,7 @@ async fn no_message_is_in_progress() {
 #[tokio::test]
 async fn a_long_body_is_owed_whole() {
     let body = "原因 \u{1f3e0}".repeat(4_000);
-    for test in databases(&[MESSAGES]).await {
+    for test in databases(&[MESSAGES, DELIVER_AT]).await {
         let message = Message::new(ORDER_CANCEL, 1, &body, TraceParent::start()).unwrap();
         test.db.write_tx(async |tx| append(tx, &[message], Millis::new(1)).await).await.unwrap();
         let whole = format!("SELECT COUNT(*) AS n FROM trade_mq_producer_temp WHERE msg_body = '\"{body}\"'");
