@@ -195,10 +195,12 @@ async fn the_simulator_makes_its_keys_once_and_refuses_what_nobody_signed() {
     let start = async || {
         let mut command = shop(dir.path(), &["sim", "alipay", "--listen", "127.0.0.1:0"]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let line = BufReader::new(child.stdout.take().unwrap()).lines().next_line().await.unwrap().unwrap();
-        (child, line)
+        // Whoever no longer listens ends it: what it says is read as long as it runs.
+        let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = said.next_line().await.unwrap().unwrap();
+        (child, line, said)
     };
-    let (mut first, said) = start().await;
+    let (mut first, said, _rest) = start().await;
     let base = said.strip_prefix("alipay simulator up: ").and_then(|rest| rest.split_once(" | ")).unwrap().0;
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let body =
@@ -210,7 +212,7 @@ async fn the_simulator_makes_its_keys_once_and_refuses_what_nobody_signed() {
     let private = dir.path().join("sim-alipay/alipay_private.pem");
     assert_eq!(fs::metadata(&private).unwrap().permissions().mode() & 0o777, 0o600);
     let before = fs::read(&private).unwrap();
-    let (mut again, _) = start().await;
+    let (mut again, _, _rest) = start().await;
     again.kill().await.unwrap();
     assert_eq!(fs::read(&private).unwrap(), before);
 }
