@@ -9,7 +9,7 @@ use super::{Standing, Trade};
 /// The page's style, part of the page.
 const STYLE: &str = include_str!("cashier.css");
 /// Nothing but that style, by its SHA-256, and forms that lead back here.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'sha256-Qn05q+2ihEb9BwM2TWCbQFMxtRtoYgZrugn0QldKKRw='; \
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'sha256-v1+YnSZh1K2+nwh3dPdmHDwhqSWe90IwHOR2luAvGdw='; \
                                        form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// What the page says below the amount.
