@@ -17,10 +17,11 @@ use shop_sim::{
     keys::Pair,
     serve,
 };
-use shop_testkit::{databases, dump};
+use shop_testkit::databases;
 use tokio::net::TcpListener;
 
 use crate::{
+    callback::rows,
     fakes::DUE,
     world::{World, callback, code, create, link, request},
 };
@@ -347,7 +348,7 @@ async fn forgeries_never_panic_and_write_nothing() {
         world.sim.pay(&payment.pay_id.to_string()).unwrap();
         let due = world.sim.books().due(world.world.clock.now()).remove(0);
         let genuine = world.sim.provider.notification(&due, world.world.clock.now()).unwrap().body;
-        let before = dump(&world.world.test.db).await;
+        let before = rows(&world.world).await;
         let (forgeries, mut runner) = (forgeries(genuine.clone()), TestRunner::deterministic());
         for _ in 0..256 {
             let body = forgeries.new_tree(&mut runner).unwrap().current();
@@ -357,7 +358,7 @@ async fn forgeries_never_panic_and_write_nothing() {
             let refused = code(callback(&world.world.link, notification(&body)).await);
             assert_eq!(refused, ShopCode::SignatureInvalid, "{}", String::from_utf8_lossy(&body));
         }
-        assert_eq!(dump(&world.world.test.db).await, before);
+        assert_eq!(rows(&world.world).await, before);
         assert_eq!(callback(&world.world.link, notification(&genuine)).await.unwrap().ack_body, b"success");
     }
 }

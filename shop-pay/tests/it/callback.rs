@@ -73,7 +73,7 @@ async fn what_was_verified_is_recorded_byte_for_byte_without_cookies() {
 }
 
 /// All rows but the evidence.
-async fn rows(world: &World) -> String {
+pub(crate) async fn rows(world: &World) -> String {
     let (mut table, mut kept) = (String::new(), Vec::new());
     for line in dump(&world.test.db).await.lines() {
         if !line.starts_with(' ') {

@@ -20,10 +20,10 @@ use shop_sim::{
     serve,
     wechat::{self, Ending},
 };
-use shop_testkit::dump;
 use tokio::net::TcpListener;
 
 use crate::{
+    callback::rows,
     fakes::DUE,
     world::{World, callback, code, create, request, worlds},
 };
@@ -189,7 +189,7 @@ async fn forgeries_leave_no_trace() {
         let payment = beside.create(1).await;
         beside.pays(&payment);
         let good = beside.told().remove(0);
-        let before = dump(&beside.world.test.db).await;
+        let before = rows(&beside.world).await;
         for place in (0..good.body.len()).step_by(13) {
             let mut forged = good.clone();
             forged.body[place] ^= 1;
@@ -212,7 +212,7 @@ async fn forgeries_leave_no_trace() {
         assert_eq!(beside.callback(probe).await, Err(ShopCode::SignatureInvalid));
         beside.world.clock.advance(Duration::from_secs(301));
         assert_eq!(beside.callback(good).await, Err(ShopCode::NotifyReplay));
-        assert_eq!(dump(&beside.world.test.db).await, before);
+        assert_eq!(rows(&beside.world).await, before);
         let fresh = beside.told().remove(0);
         assert_eq!(
             beside.callback(fresh).await,
