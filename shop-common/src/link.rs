@@ -38,6 +38,10 @@ pub type Response = http::Response<tonic::body::Body>;
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Answer<E> = Pin<Box<dyn Future<Output = Result<Response, E>> + Send>>;
 
+/// How often a peer that has a call of ours is asked whether it is there, and how long its answer may take.
+const PING_INTERVAL: Duration = Duration::from_secs(10);
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Longest deadline a caller can ask for.
 const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -91,7 +95,9 @@ impl Link {
     /// A link to `address`, for example `http://10.0.0.7:50061`; connects when first used and again when cut.
     pub fn remote(address: &str) -> Result<Self, tonic::codegen::http::uri::InvalidUri> {
         let endpoint = Channel::from_shared(address.to_owned())?;
-        let channel = endpoint.connect_timeout(Duration::from_secs(2)).tcp_nodelay(true).connect_lazy();
+        let endpoint = endpoint.connect_timeout(Duration::from_secs(2)).tcp_nodelay(true);
+        // A peer that vanished without a word would keep its connection, and whoever calls over it, until TCP gives up.
+        let channel = endpoint.http2_keep_alive_interval(PING_INTERVAL).keep_alive_timeout(PING_TIMEOUT).connect_lazy();
         Ok(Self { transport: Transport::Remote(channel), bulkhead: None })
     }
 
