@@ -19,8 +19,8 @@ use crate::{
 
 /// How long an order may stay unpaid.
 const TIMEOUT: Duration = Duration::from_secs(1800);
-/// Longer than any pause of a sweeper or a relay.
-pub(super) const ROUND: Duration = Duration::from_secs(61);
+/// Longer than any pause of a sweeper or a relay, and than the channel's before it tells again what it told in vain.
+pub(super) const ROUND: Duration = Duration::from_secs(241);
 /// What is left of a balance that is too small.
 const POOR: i64 = 1_000;
 
