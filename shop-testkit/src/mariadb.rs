@@ -41,7 +41,7 @@ const OPTIONS: [&str; 16] = [
     "--skip-log-bin",
     "--performance-schema=OFF",
     "--character-set-server=utf8mb4",
-    "--max-connections=500",
+    "--max-connections=2000",
     "--max-connect-errors=1000000",
     "--innodb-flush-log-at-trx-commit=1",
     "--innodb-stats-persistent=0",

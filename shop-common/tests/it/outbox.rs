@@ -242,7 +242,7 @@ async fn a_crash_after_publishing_sends_again_when_the_lease_ends() {
 /// The broker has it; the answer to the COMMIT that deletes its row is lost, with or without the COMMIT itself (F60).
 #[tokio::test]
 async fn a_row_whose_deletion_is_lost_is_sent_again_or_gone() {
-    for test in databases(&[MESSAGES]).await.into_iter().filter(|test| test.name == "mariadb") {
+    for test in databases(&[MESSAGES, DELIVER_AT]).await.into_iter().filter(|test| test.name == "mariadb") {
         for (commit, sent) in [(Commit::Before, vec!["1", "1"]), (Commit::After, vec!["1"])] {
             let (proxy, url) = Proxy::before_mysql(test.config.url.reveal()).await;
             let db = Db::connect(&DatabaseConfig { url: Secret::new(url), max_connections: 1 }).await.unwrap();

@@ -209,7 +209,7 @@ async fn before_the_order_has_judged_an_operator_may_give_all_back() {
         refund(&world, wanted(&payment, "k", None)).await.unwrap();
         world.later(MINUTE).await;
         assert_eq!(world.number(PAID_BACK).await, DUE, "the buyer need not wait for the order");
-        assert_eq!(world.owed(&payment).await, 1 + 32, "the judgement, and to tell the order");
+        assert_eq!(world.owed(&payment).await, 1 + 64, "the judgement, and to tell the order");
         world.set_orders_away(false);
         world.later(MINUTE).await;
         world.later(MINUTE).await;
