@@ -1,6 +1,10 @@
 //! Reads of single rows, taken together: keys that queue up while others are read share the next statement.
 
-use std::{collections::HashMap, hash::Hash, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    hash::Hash,
+    sync::Arc,
+};
 
 use futures::future::BoxFuture;
 use sea_orm::DatabaseConnection;
@@ -59,11 +63,12 @@ where
         self.0.run(Key(key), None).await.map_err(|error| unread(&error))
     }
 
-    /// The rows of those of `keys` that have one.
+    /// The rows of those of `keys` that have one, each once.
     ///
     /// # Errors
     /// As [`Lookup::get`].
     pub async fn get_all(&self, keys: impl IntoIterator<Item = K>) -> Result<Vec<V>, ShopError> {
+        let keys: HashSet<K> = keys.into_iter().collect();
         let rows = self.0.run_all(keys.into_iter().map(|key| (Key(key), None))).await;
         let rows = rows.into_iter().filter_map(Result::transpose);
         rows.collect::<Result<_, _>>().map_err(|error| unread(&error))
