@@ -25,7 +25,7 @@ use crate::{
 /// A run goes through one point of so many.
 const STRIDE: usize = 3;
 /// Cases at once: much of each is waiting.
-const AT_ONCE: usize = 3;
+const AT_ONCE: usize = 2;
 /// More points than any flow has.
 const NEVER: usize = usize::MAX;
 /// What a flow has at the least of each kind: a hook that fell off is noticed.
@@ -135,7 +135,7 @@ impl Case {
     }
 
     async fn play(self, stage: &Stage) -> Played {
-        let mut world = stage.play(&flow::keys(self.mode)).await;
+        let mut world = stage.play(&flow::keys(self.flow, self.mode)).await;
         let mut client = Client::default();
         world.faults.points.arm(self.mode, self.n);
         let played = tokio::select! {

@@ -41,8 +41,9 @@ pub(super) enum Flow {
 }
 
 /// Sagas that wait for what stays away are over soon; all others have time.
-pub(super) const fn keys(mode: Mode) -> [(&'static str, &'static str); 2] {
-    let deadline = if matches!(mode, Mode::ForLong) { "3" } else { "30" };
+pub(super) const fn keys(flow: Flow, mode: Mode) -> [(&'static str, &'static str); 2] {
+    let is_waiting = matches!((flow, mode), (Flow::Confirm | Flow::Refuse, Mode::ForLong));
+    let deadline = if is_waiting { "3" } else { "30" };
     [NO_LOOK, ("order.saga_deadline_s", deadline)]
 }
 
