@@ -142,6 +142,7 @@ mod tests {
         assert_eq!(said.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 
+    /// B55: the clock of this test runs ahead while everybody waits.
     #[tokio::test(start_paused = true)]
     async fn whoever_reads_nothing_is_given_up() {
         let (mut connection, _peer) = pair(&Places::new(1)).await;

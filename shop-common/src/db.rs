@@ -203,12 +203,16 @@ async fn in_tx<T>(
             tx.commit().await.map(|()| value).map_err(Failure::from)
         }
         Err(failure) => {
-            if let Err(error) = tx.rollback().await {
-                tracing::warn!(%error, "rollback failed; the connection is dropped");
-            }
+            roll_back(tx).await;
             Err(failure.before_commit())
         }
     }
+}
+
+/// Whether it could be rolled back; else its connection is dropped.
+async fn roll_back(tx: Tx) -> bool {
+    let rolled_back = tx.rollback().await;
+    rolled_back.inspect_err(|error| tracing::warn!(%error, "rollback failed; the connection is dropped")).is_ok()
 }
 
 impl From<DbErr> for Failure {

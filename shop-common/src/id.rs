@@ -95,9 +95,14 @@ impl de::Visitor<'_> for IdVisitor {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<i64, E> {
-        let canonical = text.parse::<i64>().ok().filter(|id| id.to_string() == text);
-        canonical.ok_or_else(|| E::custom("an id is a decimal string without sign, zeros or spaces in front"))
+        canonical_integer(text)
+            .ok_or_else(|| E::custom("an id is a decimal string without sign, zeros or spaces in front"))
     }
+}
+
+/// The integer that is written exactly like this: no plus sign, no zeros or blanks in front.
+pub fn canonical_integer(text: &str) -> Option<i64> {
+    text.parse().ok().filter(|integer: &i64| integer.to_string() == text)
 }
 
 /// 2024-01-01T00:00:00Z: ids stay positive until about 2093.
@@ -149,6 +154,16 @@ impl Generator {
         Ok(Self { worker, is_revoked: AtomicBool::new(false), state: Mutex::new(State { engine, last: 0 }) })
     }
 
+    /// The same, going on behind `last`, an id that was made before.
+    ///
+    /// # Errors
+    /// [`BadWorker`].
+    pub fn after(worker: i32, last: i64) -> Result<Self, BadWorker> {
+        let mut generator = Self::new(worker)?;
+        generator.state.get_mut().unwrap_or_else(PoisonError::into_inner).last = last;
+        Ok(generator)
+    }
+
     /// Its worker number.
     pub const fn worker(&self) -> i32 {
         self.worker
@@ -162,16 +177,6 @@ impl Generator {
     /// Makes ids again.
     pub(crate) fn allow(&self) {
         self.is_revoked.store(false, Ordering::SeqCst);
-    }
-
-    /// The same, going on behind `last`, an id that was made before.
-    ///
-    /// # Errors
-    /// [`BadWorker`].
-    pub fn after(worker: i32, last: i64) -> Result<Self, BadWorker> {
-        let Self { state, .. } = Self::new(worker)?;
-        let State { engine, .. } = state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok(Self { worker, is_revoked: AtomicBool::new(false), state: Mutex::new(State { engine, last }) })
     }
 
     /// The next id, greater than every id before. A clock that was set back a little is waited for.

@@ -9,7 +9,7 @@ use serde::{
     de::{DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer},
 };
 use serde_json::value::RawValue;
-use shop_common::{error::ShopError, money::Fen};
+use shop_common::{error::ShopError, id::canonical_integer, money::Fen};
 
 use crate::{app::App, body::JsonText, problem::Problem};
 
@@ -112,11 +112,6 @@ impl Literal {
             _ => None,
         }
     }
-}
-
-/// The integer that is written exactly like this.
-pub(crate) fn canonical_integer(text: &str) -> Option<i64> {
-    text.parse().ok().filter(|integer: &i64| integer.to_string() == text)
 }
 
 /// A moment as RFC 3339 in UTC with milliseconds: `2026-11-21T07:00:00.000Z`.

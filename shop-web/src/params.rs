@@ -3,10 +3,13 @@
 use axum::extract::{FromRequestParts, Query, RawPathParams};
 use http::{HeaderMap, StatusCode, request::Parts};
 use serde::{Deserialize, de::DeserializeOwned};
-use shop_common::{error::ShopError, id::UserId};
+use shop_common::{
+    error::ShopError,
+    id::{UserId, canonical_integer},
+};
 use utoipa::IntoParams;
 
-use crate::{app::App, json::canonical_integer, problem::Problem};
+use crate::{app::App, problem::Problem};
 
 const USER_HEADER: &str = "x-user-id";
 const KEY_HEADER: &str = "idempotency-key";

@@ -123,18 +123,14 @@ impl AlipayWanted {
         let keys = Keys::at(&dir, "alipay")?;
         let provider = Alipay::new(app_id, seller_id, &keys.theirs.private, &keys.shops.public)?;
         let (listener, base) = common.listener().await?;
-        println!("alipay simulator up: {base} | keys {}", dir.display());
-        for (key, value) in [
-            ("enabled", "true".to_owned()),
+        let settings = [
             ("gateway", format!("{base}{GATEWAY}")),
             ("app_id", app_id.clone()),
             ("seller_id", seller_id.clone()),
             ("private_key_file", shown(&dir, "shop_private.pem")),
             ("public_key_file", shown(&dir, "alipay_public.pem")),
-        ] {
-            println!("  --set pay.alipay.{key}={value}");
-        }
-        println!("  --set pay.alipay.notify_url=<the gateway>/api/v1/callbacks/alipay");
+        ];
+        announce("alipay", &base, &dir, &settings);
         common.simulate(provider, listener, &base, stop).await
     }
 }
@@ -153,9 +149,7 @@ impl WechatWanted {
             platform: vec![(PLATFORM_SERIAL.to_owned(), keys.theirs.private.clone())],
         })?;
         let (listener, base) = common.listener().await?;
-        println!("wechat simulator up: {base} | keys {}", dir.display());
-        for (key, value) in [
-            ("enabled", "true".to_owned()),
+        let settings = [
             ("gateway", base.clone()),
             ("app_id", app_id.clone()),
             ("mchid", mchid.clone()),
@@ -164,12 +158,20 @@ impl WechatWanted {
             ("api_v3_key_file", shown(&dir, "api_v3_key")),
             ("platform_serial", PLATFORM_SERIAL.to_owned()),
             ("platform_key_file", shown(&dir, "wechat_public.pem")),
-        ] {
-            println!("  --set pay.wechat.{key}={value}");
-        }
-        println!("  --set pay.wechat.notify_url=<the gateway>/api/v1/callbacks/wechat");
+        ];
+        announce("wechat", &base, &dir, &settings);
         common.simulate(provider, listener, &base, stop).await
     }
+}
+
+/// Says where it is, and how the shop is told of it.
+fn announce(channel: &str, base: &str, dir: &Path, settings: &[(&str, String)]) {
+    println!("{channel} simulator up: {base} | keys {}", dir.display());
+    println!("  --set pay.{channel}.enabled=true");
+    for (key, value) in settings {
+        println!("  --set pay.{channel}.{key}={value}");
+    }
+    println!("  --set pay.{channel}.notify_url=<the gateway>/api/v1/callbacks/{channel}");
 }
 
 impl Common {

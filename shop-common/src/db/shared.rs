@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use sea_orm::{DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, TransactionOptions, TransactionTrait};
+use sea_orm::{DatabaseConnection, SqliteTransactionMode, TransactionOptions, TransactionTrait};
 use tokio::{
     sync::{Mutex, MutexGuard, watch},
     time::timeout,
@@ -15,6 +15,7 @@ use tokio::{
 use super::{
     ACQUIRE_TIMEOUT, Failure, Result, Tx,
     points::{At, Points},
+    roll_back,
 };
 
 /// The transaction that writers of one file share.
@@ -147,10 +148,4 @@ async fn outcome(state: &mut watch::Receiver<State>) -> Result<()> {
         State::Committing => Err(Failure::Down("the answer to COMMIT was lost".into())),
         State::Open => Err(Failure::Rollback("the transaction was given up by another writer".into())),
     }
-}
-
-/// Whether it could be rolled back; else its connection is dropped.
-async fn roll_back(tx: DatabaseTransaction) -> bool {
-    let rolled_back = tx.rollback().await;
-    rolled_back.inspect_err(|error| tracing::warn!(%error, "rollback failed; the connection is dropped")).is_ok()
 }

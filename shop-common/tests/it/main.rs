@@ -7,7 +7,6 @@
     reason = "a test ends where something is wrong"
 )]
 
-mod accept;
 mod batch;
 mod batch_db;
 mod consume;

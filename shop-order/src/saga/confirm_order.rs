@@ -39,7 +39,7 @@ pub(crate) struct Saga {
     pub(crate) db: Db,
     pub(crate) clock: Clock,
     pub(crate) ids: Arc<Generator>,
-    pub(crate) known: Lookup<(i64, String), Stored>,
+    pub(crate) known: Lookup<store::Key, Stored>,
     pub(crate) transitions: Transitions,
     pub(crate) participants: Participants,
 }

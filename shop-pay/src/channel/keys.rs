@@ -82,13 +82,25 @@ impl VerifyingKey {
         Ok(Self(UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, key)))
     }
 
+    /// Reads the key of the other side; `whose` says of it that it is not ours.
+    ///
+    /// # Errors
+    /// As [`VerifyingKey::read`], and for the public half of `ours`: the classic mistake of a first configuration.
+    pub(crate) fn of_other(text: &str, ours: &SigningKey, whose: &str) -> Result<Self, String> {
+        let theirs = Self::read(text)?;
+        if theirs.is_half_of(ours) {
+            return Err(format!("this is our own public key, not {whose}"));
+        }
+        Ok(theirs)
+    }
+
     /// Whether `signature`, in base64, is this key's of `message`.
     pub(crate) fn is_signed(&self, message: &[u8], signature: &str) -> bool {
         BASE64_STANDARD.decode(signature).is_ok_and(|signature| self.0.verify(message, &signature).is_ok())
     }
 
-    /// Whether it is the public half of `ours`: the classic mistake of a first configuration.
-    pub(crate) fn is_half_of(&self, ours: &SigningKey) -> bool {
+    /// Whether it is the public half of `ours`.
+    fn is_half_of(&self, ours: &SigningKey) -> bool {
         AsRef::<[u8]>::as_ref(&self.0) == ours.public()
     }
 }

@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use shop_common::{
     code::ShopCode,
     error::{Result, ShopError},
-    id::{PayId, RefundId},
+    id::{PayId, RefundId, canonical_integer},
     money::Fen,
     time::Millis,
 };
@@ -149,6 +149,11 @@ pub trait PaymentChannel: Send + Sync + 'static {
 /// The configured channels.
 #[derive(Clone)]
 pub(crate) struct Channels(Arc<[Arc<dyn PaymentChannel>]>);
+
+/// A number of ours as we write it, and no other spelling of it.
+pub(crate) fn our_number(text: &str) -> Option<i64> {
+    canonical_integer(text).filter(|number| *number > 0)
+}
 
 impl Channels {
     /// `channels` in the order of configuration; the first is the default.

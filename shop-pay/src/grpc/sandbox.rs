@@ -1,6 +1,6 @@
 //! `SandboxService`: the sandbox as its buyers and its merchant see it, for the gateway.
 
-use shop_common::{code::ShopCode, error::ShopError, id::PayId};
+use shop_common::{error::ShopError, id::PayId};
 use shop_proto::pay::v1::{
     GetStatementRequest, GetStatementResponse, GetTradeRequest, GetTradeResponse, PayLikeABuyerRequest,
     PayLikeABuyerResponse, PaymentStatus, sandbox_service_server::SandboxService,
@@ -18,11 +18,8 @@ impl SandboxService for Sandbox {
         &self,
         request: Request<PayLikeABuyerRequest>,
     ) -> Result<Response<PayLikeABuyerResponse>, Status> {
-        let pay_id = request.into_inner().pay_id;
-        if pay_id <= 0 {
-            return Err(ShopError::at(ShopCode::ParameterInvalid, "pay_id").into());
-        }
-        Sandbox::pay_like_a_buyer(self, PayId::new(pay_id)).await?;
+        let pay_id = PayId::parse(request.into_inner().pay_id, "pay_id")?;
+        Sandbox::pay_like_a_buyer(self, pay_id).await?;
         Ok(Response::new(PayLikeABuyerResponse {}))
     }
 

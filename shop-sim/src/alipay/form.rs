@@ -2,24 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use reqwest::Url;
+use form_urlencoded::{Serializer, parse};
 
 pub(super) type Form = BTreeMap<String, String>;
 
-/// Any base will do: only what follows the question mark is read and written.
-const BASE: &str = "http://form/";
-
 pub(super) fn read(body: &str) -> Form {
-    match Url::parse(&format!("{BASE}?{body}")) {
-        Ok(url) => url.query_pairs().into_owned().collect(),
-        Err(_) => Form::new(),
-    }
+    parse(body.as_bytes()).into_owned().collect()
 }
 
 pub(super) fn written(form: &Form) -> String {
-    let Ok(mut url) = Url::parse(BASE) else { return String::new() };
-    url.query_pairs_mut().extend_pairs(form);
-    url.query().unwrap_or_default().to_owned()
+    Serializer::new(String::new()).extend_pairs(form).finish()
 }
 
 /// What is signed: all but `without`, sorted, `k=v` joined by `&`.

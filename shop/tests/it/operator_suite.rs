@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use shop_common::{code::ShopCode, mq::memory::Faults as BusFaults};
+use shop_common::code::ShopCode;
 use shop_proto::{
     common::v1::do_outcome::Kind,
     order::v1::{
@@ -16,10 +16,11 @@ use shop_testkit::participant::number;
 
 use crate::{
     paid_suite::paid_back,
+    refund_suite::{all_went_back, each_fails_and_is_asked_again},
     world::{
         World, code,
-        data::{DUE, SCORE, UNTOUCHED, USER, order},
-        faults::{CLOSE, Calls, Fault, MARK_REFUNDED, REFUND, REFUND_ORDER, REINSTATE, RELEASE, REVERSE},
+        data::{DUE, SCORE, USER, order},
+        faults::{CLOSE, MARK_REFUNDED, REFUND, REFUND_ORDER, REINSTATE, RELEASE, REVERSE},
     },
 };
 
@@ -35,11 +36,9 @@ async fn paid(world: &World) -> (Order, Payment) {
     (placed, payment)
 }
 
-async fn all_went_back(world: &World, placed: &Order, what: &str) {
+async fn check(world: &World, placed: &Order, what: &str) {
     world.assert_clean(what).await;
-    assert_eq!(world.look().await, UNTOUCHED, "{}: {what}", world.name);
-    assert_eq!(world.status(placed.order_id).await, OrderStatus::Refunded, "{}: {what}", world.name);
-    assert_eq!(paid_back(world, placed).await, DUE, "{}: {what}", world.name);
+    all_went_back(world, placed, what).await;
 }
 
 #[tokio::test]
@@ -62,7 +61,7 @@ async fn a_part_leaves_the_order_and_the_last_fen_takes_it_back() {
         world.refund(&payment, "rest", None).await.unwrap();
         world.assert_sound("promised, and nobody has heard").await;
         world.settle_everything().await;
-        all_went_back(&world, &placed, "the rest").await;
+        check(&world, &placed, "the rest").await;
         let refunded = world.order(placed.order_id, USER).await.unwrap();
         assert_eq!(refunded.cancel_reason, "arrived broken", "{}", world.name);
     }
@@ -76,7 +75,7 @@ async fn what_is_left_goes_back_when_the_order_is_cancelled() {
         world.refund(&payment, "a", Some(PART)).await.unwrap();
         world.cancel(placed.order_id, USER).await.unwrap();
         world.settle_everything().await;
-        all_went_back(&world, &placed, "part, then cancelled").await;
+        check(&world, &placed, "part, then cancelled").await;
         let rest = format!("SELECT amount_fen AS n FROM trade_refund WHERE cause = 4 AND pay_id = {}", payment.pay_id);
         assert_eq!(number(&world.schemas.pay, &rest).await, DUE - PART, "{}", world.name);
     }
@@ -91,7 +90,7 @@ async fn all_may_go_back_before_the_order_has_heard_that_it_is_paid() {
         world.refund(&payment, "k", None).await.unwrap();
         world.assert_sound("promised before it was judged").await;
         world.settle_everything().await;
-        all_went_back(&world, &placed, "before it was judged").await;
+        check(&world, &placed, "before it was judged").await;
     }
 }
 
@@ -112,7 +111,7 @@ async fn an_operator_refunds_a_paid_order_and_no_other() {
         assert_eq!(refund(placed.order_id).await, Ok(true), "{}", world.name);
         assert_eq!(refund(placed.order_id).await, Ok(false), "{}", world.name);
         world.settle_everything().await;
-        all_went_back(&world, &placed, "by an operator").await;
+        check(&world, &placed, "by an operator").await;
         assert_eq!(world.order(placed.order_id, USER).await.unwrap().cancel_reason, "recalled", "{}", world.name);
     }
 }
@@ -138,26 +137,11 @@ async fn only_the_payment_that_is_bound_takes_its_order_along() {
 /// Every step that follows × every way a call can end, once more with every step doubled.
 #[tokio::test]
 async fn every_step_may_fail_and_is_asked_again() {
-    for step in STEPS {
-        for fault in [Fault::RefuseBefore, Fault::ErrorAfter] {
-            for doubled in [false, true] {
-                let what = format!("{step} {fault:?} doubled: {doubled}");
-                let world = World::new(&[]).await.stocked().await;
-                let (placed, payment) = paid(&world).await;
-                world.broker.set_faults(BusFaults { drop: 100, ..BusFaults::default() });
-                world.refund(&payment, "k", None).await.unwrap();
-                if doubled {
-                    world.faults.double(&STEPS);
-                }
-                world.faults.on(step, Calls::Next, fault);
-                let before = world.faults.arrived(step);
-                world.settle_everything().await;
-                world.faults.all_answered().await;
-                assert!(world.faults.arrived(step) > before + 1, "{what}: asked again");
-                all_went_back(&world, &placed, &what).await;
-            }
-        }
-    }
+    let begin = async |world: &World, (_, payment): &(Order, Payment)| {
+        world.refund(payment, "k", None).await.unwrap();
+    };
+    let check = async |world: &World, (placed, _): &(Order, Payment), what: &str| check(world, placed, what).await;
+    each_fails_and_is_asked_again(&STEPS, paid, begin, check).await;
 }
 
 #[tokio::test]
@@ -170,6 +154,6 @@ async fn a_crash_after_the_promise_loses_no_money() {
         world.restart().await;
         world.later(Duration::from_secs(2));
         world.settle_everything().await;
-        all_went_back(&world, &placed, "crashed").await;
+        check(&world, &placed, "crashed").await;
     }
 }

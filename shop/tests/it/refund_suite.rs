@@ -26,12 +26,47 @@ async fn paid(world: &World) -> Order {
     placed
 }
 
-async fn check(world: &World, placed: &Order, what: &str) {
+/// What the order took is as it was, and its buyer has the money.
+pub(crate) async fn all_went_back(world: &World, placed: &Order, what: &str) {
     assert_eq!(world.look().await, UNTOUCHED, "{}: {what}", world.name);
     assert_eq!(world.status(placed.order_id).await, OrderStatus::Refunded, "{}: {what}", world.name);
     assert_eq!(paid_back(world, placed).await, DUE, "{}: {what}", world.name);
+}
+
+async fn check(world: &World, placed: &Order, what: &str) {
+    all_went_back(world, placed, what).await;
     let refunds = "SELECT COUNT(*) AS n FROM trade_refund WHERE state = 1 AND cause = 4";
     assert_eq!(number(&world.schemas.pay, refunds).await, 1, "{}: {what}", world.name);
+}
+
+/// Each of `steps` × every way a call can end, once more with every step doubled; `begin` sets them off.
+pub(crate) async fn each_fails_and_is_asked_again<T>(
+    steps: &[&'static str],
+    paid: impl AsyncFn(&World) -> T,
+    begin: impl AsyncFn(&World, &T),
+    check: impl AsyncFn(&World, &T, &str),
+) {
+    for step in steps {
+        for fault in [Fault::RefuseBefore, Fault::ErrorAfter] {
+            for doubled in [false, true] {
+                let what = format!("{step} {fault:?} doubled: {doubled}");
+                let world = World::new(&[]).await.stocked().await;
+                let paid = paid(&world).await;
+                world.broker.set_faults(BusFaults { drop: 100, ..BusFaults::default() });
+                begin(&world, &paid).await;
+                if doubled {
+                    world.faults.double(steps);
+                }
+                world.faults.on(step, Calls::Next, fault);
+                let before = world.faults.arrived(step);
+                world.settle_everything().await;
+                world.faults.all_answered().await;
+                assert!(world.faults.arrived(step) > before + 1, "{what}: asked again");
+                world.assert_clean(&what).await;
+                check(&world, &paid, &what).await;
+            }
+        }
+    }
 }
 
 #[tokio::test]
@@ -102,30 +137,11 @@ async fn an_order_paid_from_the_balance_has_no_money_part() {
     }
 }
 
-/// Every step of a refund × every way a call can end, once more with every step doubled.
+/// Every step of a refund.
 #[tokio::test]
 async fn every_step_may_fail_and_is_asked_again() {
-    for step in STEPS {
-        for fault in [Fault::RefuseBefore, Fault::ErrorAfter] {
-            for doubled in [false, true] {
-                let what = format!("{step} {fault:?} doubled: {doubled}");
-                let world = World::new(&[]).await.stocked().await;
-                let placed = paid(&world).await;
-                world.broker.set_faults(BusFaults { drop: 100, ..BusFaults::default() });
-                world.cancel(placed.order_id, USER).await.unwrap();
-                if doubled {
-                    world.faults.double(&STEPS);
-                }
-                world.faults.on(step, Calls::Next, fault);
-                let before = world.faults.arrived(step);
-                world.settle_everything().await;
-                world.faults.all_answered().await;
-                assert!(world.faults.arrived(step) > before + 1, "{what}: asked again");
-                world.assert_clean(&what).await;
-                check(&world, &placed, &what).await;
-            }
-        }
-    }
+    let begin = async |world: &World, placed: &Order| drop(world.cancel(placed.order_id, USER).await.unwrap());
+    each_fails_and_is_asked_again(&STEPS, paid, begin, check).await;
 }
 
 /// The order is bound but its points are not credited yet when it is given back; then the message about them comes.

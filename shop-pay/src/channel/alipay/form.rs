@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use form_urlencoded::Serializer;
+
 /// Most parameters of one form.
 const PARAMETERS: usize = 100;
 /// Longest name.
@@ -53,8 +55,7 @@ impl Form {
 
     /// The body that [`Form::read`] reads.
     pub(super) fn body(&self) -> String {
-        let pairs = self.0.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value)));
-        pairs.collect::<Vec<String>>().join("&")
+        Serializer::new(String::new()).extend_pairs(&self.0).finish()
     }
 }
 
@@ -84,29 +85,7 @@ fn decoded(text: &[u8]) -> Option<String> {
 }
 
 fn digit(byte: u8) -> Option<u8> {
-    match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'A'..=b'F' => Some(byte - b'A' + 10),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    }
-}
-
-fn hex_digit(nibble: u8) -> char {
-    char::from(if nibble < 10 { b'0' + nibble } else { b'A' + nibble - 10 })
-}
-
-fn encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b' ' => encoded.push('+'),
-            b'*' | b'-' | b'.' | b'_' => encoded.push(char::from(byte)),
-            plain if plain.is_ascii_alphanumeric() => encoded.push(char::from(plain)),
-            other => encoded.extend(['%', hex_digit(other >> 4), hex_digit(other & 0x0f)]),
-        }
-    }
-    encoded
+    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
 #[cfg(test)]

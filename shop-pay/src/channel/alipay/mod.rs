@@ -26,6 +26,7 @@ use super::{
     Closing, Found, FoundRefund, Genuine, Headers, Paid, PaymentChannel, Registered, Return, Trade, beijing,
     http::{Caller, check_notify_url},
     keys::{self, SigningKey, VerifyingKey},
+    our_number,
 };
 use crate::{
     config::{AlipayConfig, BadConfig},
@@ -82,11 +83,7 @@ impl Alipay {
         let mut keys = Vec::new();
         for (name, text, file) in theirs {
             let Some(text) = read_key(name, text, file)? else { continue };
-            let key = VerifyingKey::read(&text).map_err(bad(name))?;
-            if key.is_half_of(&ours) {
-                return Err(bad(name)("this is our own public key, not Alipay's"));
-            }
-            keys.push(key);
+            keys.push(VerifyingKey::of_other(&text, &ours, "Alipay's").map_err(bad(name))?);
         }
         if keys.is_empty() {
             return Err(bad("public_key")("there is none"));
@@ -250,8 +247,8 @@ fn standing(fields: &Fields, pay_id: PayId) -> Result<Standing> {
 
 /// A signed answer about another trade may be genuine and is none to this question.
 fn is_about(fields: &Fields, pay_id: PayId) -> Result<()> {
-    match fields.get("out_trade_no").and_then(notice::pay_id) {
-        Some(named) if named == pay_id => Ok(()),
+    match fields.get("out_trade_no").and_then(our_number) {
+        Some(named) if named == pay_id.get() => Ok(()),
         _ => Err(unusable("an answer", "out_trade_no")),
     }
 }

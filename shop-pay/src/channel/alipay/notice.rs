@@ -19,7 +19,7 @@ use shop_common::{
 };
 
 use super::form::{Form, UNSIGNED};
-use crate::channel::{Genuine, Notification, TradeStatus, beijing, keys::VerifyingKey};
+use crate::channel::{Genuine, Notification, TradeStatus, beijing, keys::VerifyingKey, our_number};
 
 /// How old a notification may be. Alipay sends for the last time 24 h 22 min after the first, and whether its
 /// `notify_time` moves with each sending is not written down: so a day, and what clocks and lines may take.
@@ -92,7 +92,7 @@ fn said(form: &Form) -> Result<Notification> {
     let amount = Fen::parse_lenient(text("total_amount")?);
     Ok(Notification {
         notify_id: kept(text("notify_id")?),
-        pay_id: pay_id(text("out_trade_no")?).ok_or_else(|| wrong("out_trade_no"))?,
+        pay_id: our_number(text("out_trade_no")?).map(PayId::new).ok_or_else(|| wrong("out_trade_no"))?,
         channel_trade_no: text("trade_no")?.to_owned(),
         amount: amount.map_err(|_| ShopError::at(ShopCode::AmountMismatch, "total_amount"))?,
         status,
@@ -109,12 +109,6 @@ fn refused(form: &Form, merchant: &Merchant) -> Option<ShopError> {
 /// An id longer than we keep stands by its hash: the same id, the same hash.
 fn kept(notify_id: &str) -> String {
     if notify_id.len() <= NOTIFY_ID_BYTES { notify_id.to_owned() } else { hex::encode(Sha256::digest(notify_id)) }
-}
-
-/// A number as we write it, and no other spelling of it.
-pub(super) fn pay_id(text: &str) -> Option<PayId> {
-    let id: i64 = text.parse().ok()?;
-    (id > 0 && id.to_string() == text).then_some(PayId::new(id))
 }
 
 #[cfg(test)]

@@ -130,6 +130,10 @@ impl Sandbox {
         Ok(write_sandbox(&lines))
     }
 
+    fn pay_url(&self, pay_id: PayId) -> String {
+        format!("{}{pay_id}", self.pay_url_prefix)
+    }
+
     async fn act(&self, act: Act) -> Result<Acted> {
         Ok(self.books.run(act, None).await?)
     }
@@ -151,7 +155,7 @@ impl PaymentChannel for Sandbox {
     }
 
     fn known_pay_url(&self, pay_id: PayId) -> Option<String> {
-        Some(format!("{}{pay_id}", self.pay_url_prefix))
+        Some(self.pay_url(pay_id))
     }
 
     async fn register(&self, trade: Trade) -> Result<Registered> {
@@ -160,7 +164,7 @@ impl PaymentChannel for Sandbox {
                 tracing::error!(pay.id = %trade.pay_id, why, "sandbox refused a trade");
                 Err(ShopCode::Internal.into())
             }
-            _ => Ok(Registered::At(format!("{}{}", self.pay_url_prefix, trade.pay_id))),
+            _ => Ok(Registered::At(self.pay_url(trade.pay_id))),
         }
     }
 

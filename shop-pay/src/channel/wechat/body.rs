@@ -16,7 +16,7 @@ use shop_common::{
 
 use super::resource::{ALGORITHM, Apiv3Key};
 use crate::{
-    channel::{Genuine, Notification, RefundNotice, TradeStatus},
+    channel::{Genuine, Notification, RefundNotice, TradeStatus, our_number},
     payment::refund::Answer,
 };
 
@@ -176,7 +176,7 @@ fn refund(notify_id: String, text: &[u8], status: RefundStatus, us: &Account) ->
 impl Transaction {
     /// Our payment.
     pub(super) fn pay_id(&self) -> Result<PayId> {
-        number(&self.out_trade_no).map(PayId::new).ok_or(invalid("out_trade_no"))
+        our_number(&self.out_trade_no).map(PayId::new).ok_or(invalid("out_trade_no"))
     }
 
     /// The provider's number of it; there is one as soon as it is paid.
@@ -226,12 +226,12 @@ impl TradeState {
 impl Refund {
     /// Our refund.
     pub(super) fn refund_id(&self) -> Result<RefundId> {
-        number(&self.out_refund_no).map(RefundId::new).ok_or(invalid("out_refund_no"))
+        our_number(&self.out_refund_no).map(RefundId::new).ok_or(invalid("out_refund_no"))
     }
 
     /// Of which payment.
     pub(super) fn pay_id(&self) -> Result<PayId> {
-        number(&self.out_trade_no).map(PayId::new).ok_or(invalid("out_trade_no"))
+        our_number(&self.out_trade_no).map(PayId::new).ok_or(invalid("out_trade_no"))
     }
 
     /// How much goes back by it.
@@ -261,11 +261,6 @@ fn invalid(field: &'static str) -> ShopError {
 
 fn fen(amount: Option<&Value>, field: &'static str) -> Result<Fen> {
     amount.and_then(Value::as_i64).map(Fen::new).ok_or(ShopError::at(ShopCode::AmountMismatch, field))
-}
-
-/// A number of ours, written as we write it.
-fn number(text: &str) -> Option<i64> {
-    text.parse().ok().filter(|number: &i64| *number > 0 && number.to_string() == text)
 }
 
 /// A time of RFC 3339 with its zone.

@@ -40,6 +40,8 @@ use crate::{
 pub const NAME: &str = "wechat";
 /// What the provider wants to read; its status is what counts.
 const SUCCESS: &[u8] = br#"{"code":"SUCCESS","message":"OK"}"#;
+/// Whose the platform's keys are.
+const WHOSE: &str = "the provider's";
 /// What both sides write.
 const JSON: &str = "application/json";
 /// Longest number or serial.
@@ -186,22 +188,18 @@ fn platform(config: &WechatConfig, ours: &SigningKey) -> Result<Platform, BadCon
     let WechatConfig { next_platform_serial, next_platform_key, next_platform_key_file, .. } = config;
     let mut keys = BTreeMap::new();
     let text = said("platform_key", platform_key, platform_key_file)?;
-    keys.insert(word("platform_serial", platform_serial)?, verifying("platform_key", &text, ours)?);
+    keys.insert(
+        word("platform_serial", platform_serial)?,
+        VerifyingKey::of_other(&text, ours, WHOSE).map_err(bad("platform_key"))?,
+    );
     if let Some(text) = keys::text(next_platform_key, next_platform_key_file).map_err(bad("next_platform_key"))? {
         let serial = word("next_platform_serial", next_platform_serial)?;
-        if keys.insert(serial, verifying("next_platform_key", &text, ours)?).is_some() {
+        let key = VerifyingKey::of_other(&text, ours, WHOSE).map_err(bad("next_platform_key"))?;
+        if keys.insert(serial, key).is_some() {
             return Err(bad("next_platform_serial")("the same as platform_serial".to_owned()));
         }
     }
     Ok(Platform(keys))
-}
-
-fn verifying(key: &'static str, text: &str, ours: &SigningKey) -> Result<VerifyingKey, BadConfig> {
-    let theirs = VerifyingKey::read(text).map_err(bad(key))?;
-    if theirs.is_half_of(ours) {
-        return Err(bad(key)("this is our own public key, not the provider's".to_owned()));
-    }
-    Ok(theirs)
 }
 
 /// A key that must be there.
