@@ -93,17 +93,26 @@ impl Due {
     {
         let values = [Value::from(now.get()), Value::from(i64::from(limit))];
         let select = Statement::from_sql_and_values(tx.get_database_backend(), self.select, values);
-        let (mut claimed, mut leases) = (Vec::new(), Vec::new());
+        let mut due = Vec::new();
         for row in tx.query_all_raw(select).await? {
-            let key: K = row.try_get("", self.key)?;
-            let seen: i64 = row.try_get("", "due_ms")?;
-            let attempts: i64 = row.try_get("", "attempts")?;
-            let later = now.after(backoff.delay(attempts)).get();
-            leases.push(vec![key.clone().into(), seen.into(), later.into()]);
-            claimed.push((key, attempts));
+            due.push((row.try_get("", self.key)?, row.try_get("", "due_ms")?, row.try_get("", "attempts")?));
         }
-        self.lease.run(tx, &leases).await?;
-        Ok(claimed)
+        self.lease(tx, &due, backoff, now).await?;
+        Ok(due.into_iter().map(|(key, _, attempts)| (key, attempts)).collect())
+    }
+
+    /// Moves rows on that were found due: their keys, `due_ms` and `attempts`.
+    ///
+    /// # Errors
+    /// As [`Due::claim`].
+    pub async fn lease<K>(&self, tx: &Tx, due: &[(K, i64, i64)], backoff: Backoff, now: Millis) -> Result<()>
+    where
+        K: Clone + Into<Value>,
+    {
+        let lease = |(key, seen, attempts): &(K, i64, i64)| {
+            vec![key.clone().into(), (*seen).into(), now.after(backoff.delay(*attempts)).get().into()]
+        };
+        self.lease.run(tx, &due.iter().map(lease).collect::<Vec<_>>()).await
     }
 }
 

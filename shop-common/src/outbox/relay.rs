@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Value};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Value};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
@@ -128,13 +128,15 @@ impl Relay {
         if !DUE.any(self.db.read(), now).await? {
             return Ok(Vec::new());
         }
-        let limit = self.config.batch;
+        let limit = u64::from(self.config.batch);
         self.db
             .write_tx(async |tx| {
                 let backoff = Backoff { base: Duration::from_secs(5), cap: Duration::from_secs(60) };
-                let claimed: Vec<(String, i64)> = DUE.claim(tx, limit, backoff, now).await?;
-                let ids = sql::padded(claimed.iter().map(|(id, _)| id.as_str()));
-                Ok(Entity::find().filter(Column::Id.is_in(ids)).all(tx).await?)
+                let due = Entity::find().filter(Column::DueMs.lte(now.get())).order_by_asc(Column::DueMs).limit(limit);
+                let rows = due.all(tx).await?;
+                let seen = |row: &Model| Some((row.id.clone(), row.due_ms?, row.attempts));
+                DUE.lease(tx, &rows.iter().filter_map(seen).collect::<Vec<_>>(), backoff, now).await?;
+                Ok(rows)
             })
             .await
     }
