@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use sea_orm::{ConnectionTrait, Statement, TryGetable, Value};
+use sea_orm::{ConnectionTrait, QueryResult, Statement, TryGetable, Value};
 use tokio::sync::Notify;
 
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
 /// A table with `due_ms` and `attempts`.
 #[derive(Clone, Copy, Debug)]
 pub struct Due {
-    /// Finds due rows in due order; parameters: now, limit. Columns: the key, `due_ms`, `attempts`.
+    /// Finds due rows in due order; parameters: now, limit. Columns: at least the key, `due_ms`, `attempts`.
     pub select: &'static str,
     /// Name of the key column.
     pub key: &'static str,
@@ -27,15 +27,18 @@ pub struct Due {
     pub lease: Update,
 }
 
-/// Makes the [`Due`] of a table.
+/// Makes the [`Due`] of a table, whose rows are found with the columns that [`Due`] needs or with those that are named.
 #[macro_export]
 macro_rules! due_table {
     ($table:literal, $key:literal) => {
+        $crate::due_table!($table, $key, $key, ", due_ms, attempts")
+    };
+    ($table:literal, $key:literal, $($columns:literal),+) => {
         $crate::due::Due {
             select: concat!(
                 "SELECT ",
-                $key,
-                ", due_ms, attempts FROM ",
+                $($columns,)+
+                " FROM ",
                 $table,
                 " WHERE due_ms <= ? ORDER BY due_ms LIMIT ?"
             ),
@@ -89,30 +92,32 @@ impl Due {
     /// [`Failure::Rollback`] when another sweeper was faster.
     pub async fn claim<K>(&self, tx: &Tx, limit: u32, backoff: Backoff, now: Millis) -> Result<Vec<(K, i64)>>
     where
-        K: TryGetable + Clone + Into<Value>,
+        K: TryGetable + Into<Value>,
     {
-        let values = [Value::from(now.get()), Value::from(i64::from(limit))];
-        let select = Statement::from_sql_and_values(tx.get_database_backend(), self.select, values);
-        let mut due = Vec::new();
-        for row in tx.query_all_raw(select).await? {
-            due.push((row.try_get("", self.key)?, row.try_get("", "due_ms")?, row.try_get("", "attempts")?));
-        }
-        self.lease(tx, &due, backoff, now).await?;
-        Ok(due.into_iter().map(|(key, _, attempts)| (key, attempts)).collect())
+        let rows = self.claim_rows::<K>(tx, limit, backoff, now).await?;
+        rows.iter().map(|row| Ok((row.try_get("", self.key)?, row.try_get("", "attempts")?))).collect()
     }
 
-    /// Moves rows on that were found due: their keys, `due_ms` and `attempts`.
+    /// The same; answers with the rows as they were found.
     ///
     /// # Errors
     /// As [`Due::claim`].
-    pub async fn lease<K>(&self, tx: &Tx, due: &[(K, i64, i64)], backoff: Backoff, now: Millis) -> Result<()>
+    pub async fn claim_rows<K>(&self, tx: &Tx, limit: u32, backoff: Backoff, now: Millis) -> Result<Vec<QueryResult>>
     where
-        K: Clone + Into<Value>,
+        K: TryGetable + Into<Value>,
     {
-        let lease = |(key, seen, attempts): &(K, i64, i64)| {
-            vec![key.clone().into(), (*seen).into(), now.after(backoff.delay(*attempts)).get().into()]
-        };
-        self.lease.run(tx, &due.iter().map(lease).collect::<Vec<_>>()).await
+        let values = [Value::from(now.get()), Value::from(i64::from(limit))];
+        let select = Statement::from_sql_and_values(tx.get_database_backend(), self.select, values);
+        let rows = tx.query_all_raw(select).await?;
+        let mut leases = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let key: K = row.try_get("", self.key)?;
+            let seen: i64 = row.try_get("", "due_ms")?;
+            let later = now.after(backoff.delay(row.try_get("", "attempts")?)).get();
+            leases.push(vec![key.into(), seen.into(), later.into()]);
+        }
+        self.lease.run(tx, &leases).await?;
+        Ok(rows)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Value};
+use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, Value};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
@@ -21,7 +21,7 @@ use crate::{
     time::{Clock, Millis},
 };
 
-const DUE: Due = due_table!("trade_mq_producer_temp", "id");
+const DUE: Due = due_table!("trade_mq_producer_temp", "id", "*");
 
 const PARK: Update = Update {
     table: "trade_mq_producer_temp",
@@ -128,15 +128,12 @@ impl Relay {
         if !DUE.any(self.db.read(), now).await? {
             return Ok(Vec::new());
         }
-        let limit = u64::from(self.config.batch);
+        let limit = self.config.batch;
         self.db
             .write_tx(async |tx| {
                 let backoff = Backoff { base: Duration::from_secs(5), cap: Duration::from_secs(60) };
-                let due = Entity::find().filter(Column::DueMs.lte(now.get())).order_by_asc(Column::DueMs).limit(limit);
-                let rows = due.all(tx).await?;
-                let seen = |row: &Model| Some((row.id.clone(), row.due_ms?, row.attempts));
-                DUE.lease(tx, &rows.iter().filter_map(seen).collect::<Vec<_>>(), backoff, now).await?;
-                Ok(rows)
+                let rows = DUE.claim_rows::<String>(tx, limit, backoff, now).await?;
+                Ok(rows.iter().map(|row| Model::from_query_result(row, "")).collect::<Result<_, _>>()?)
             })
             .await
     }
