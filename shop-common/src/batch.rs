@@ -195,6 +195,8 @@ where
             tokio::spawn(run);
         } else {
             run.await;
+            // Whoever was answered may have a next command: it shares the next batch instead of missing it by a moment.
+            tokio::task::yield_now().await;
         }
     }
 }

@@ -123,6 +123,23 @@ async fn what_queued_up_goes_together_and_each_gets_its_own_outcome() {
 }
 
 #[tokio::test]
+async fn whoever_was_answered_has_a_place_in_the_next_batch() {
+    let bodies = Bodies::new();
+    let batcher = bodies.batcher(Limits::default(), echo);
+    let again = tokio::spawn({
+        let batcher = batcher.clone();
+        async move { (batcher.run(number(1), None).await, batcher.run(number(2), None).await) }
+    });
+    bodies.wait_for_a_start().await;
+    let mut other = Box::pin(batcher.run(number(3), None));
+    assert!((&mut other).now_or_never().is_none(), "the worker is busy");
+    bodies.open();
+    assert_eq!(again.await.unwrap(), (Ok(1), Ok(2)));
+    assert_eq!(other.await, Ok(3));
+    assert_eq!(bodies.seen(), [vec![1], vec![3, 2]]);
+}
+
+#[tokio::test]
 async fn one_that_panics_fails_alone() {
     let bodies = Bodies::new();
     let batcher = bodies.batcher(Limits::default(), |ids| {

@@ -17,8 +17,9 @@ use tokio::time::{Instant, sleep};
 
 use super::{Scene, Seen};
 
-/// Pause between two looks: as fine as the latency of this scenario is.
-const LOOK: Duration = Duration::from_millis(10);
+/// Pause after the first look, doubled after each up to the longest: looking must not be what the shop is busy with.
+const PAUSE: Duration = Duration::from_millis(10);
+const PAUSE_MAX: Duration = Duration::from_millis(160);
 /// Longest wait for what messages bring.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Fen of one point.
@@ -58,7 +59,7 @@ impl Scene {
         self.client.notify(notice.ok_or(ShopError::from(ShopCode::ChannelUnknown))?).await?;
         let score = score_before.saturating_add(order.amount_due_fen / FEN_OF_A_POINT);
         let end = Instant::now() + PATIENCE;
-        let (mut is_paid, mut is_credited) = (false, false);
+        let (mut is_paid, mut is_credited, mut pause) = (false, false, PAUSE);
         while Instant::now() < end {
             is_paid =
                 is_paid || self.client.order(order.order_id, order.user_id).await?.pay_status() == PayStatus::Paid;
@@ -66,7 +67,8 @@ impl Scene {
             if is_paid && is_credited {
                 return Ok(());
             }
-            sleep(LOOK).await;
+            sleep(pause).await;
+            pause = PAUSE_MAX.min(pause * 2);
         }
         Err(ShopCode::Unknown.into())
     }
