@@ -9,12 +9,12 @@ use std::{
     time::Duration,
 };
 
-use futures::Stream;
+use futures::{FutureExt, Stream};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::sleep,
+    time::{Sleep, sleep},
 };
 use tokio_io_timeout::TimeoutStream;
 use tonic::transport::server::Connected;
@@ -29,25 +29,40 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub struct Places {
     free: Arc<Semaphore>,
     silence: Option<Duration>,
+    greeting: Option<(usize, Duration)>,
 }
 
 /// An accepted connection; its place is free when it is dropped.
 #[derive(Debug)]
 pub struct Connection {
     stream: Pin<Box<TimeoutStream<TcpStream>>>,
+    greeting: Option<Greeting>,
     _place: OwnedSemaphorePermit,
+}
+
+/// What a peer still has to say, and until when.
+#[derive(Debug)]
+struct Greeting {
+    bytes: usize,
+    end: Pin<Box<Sleep>>,
 }
 
 impl Places {
     /// Places for `connections`; more wait to be accepted.
     pub fn new(connections: usize) -> Self {
-        Self { free: Arc::new(Semaphore::new(connections)), silence: None }
+        Self { free: Arc::new(Semaphore::new(connections)), silence: None, greeting: None }
     }
 
     /// Gives a connection up that says nothing for this long: for protocols whose peers are pinged.
     #[must_use]
     pub fn silent_at_most(self, silence: Duration) -> Self {
         Self { silence: Some(silence), ..self }
+    }
+
+    /// Gives a connection up whose first `bytes` are not there in time: whoever sends one now and then is never silent.
+    #[must_use]
+    pub fn greeted_within(self, bytes: usize, time: Duration) -> Self {
+        Self { greeting: Some((bytes, time)), ..self }
     }
 
     /// The next connection, once there is a place for it.
@@ -65,7 +80,8 @@ impl Places {
         let mut stream = TimeoutStream::new(stream);
         stream.set_read_timeout(self.silence);
         stream.set_write_timeout(Some(UNREAD_MAX));
-        Ok(Connection { stream: Box::pin(stream), _place: place })
+        let greeting = self.greeting.map(|(bytes, time)| Greeting { bytes, end: Box::pin(sleep(time)) });
+        Ok(Connection { stream: Box::pin(stream), greeting, _place: place })
     }
 
     /// All connections of `listener`.
@@ -86,7 +102,17 @@ impl Connected for Connection {
 
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.stream.as_mut().poll_read(cx, buffer)
+        let known = buffer.filled().len();
+        let read = self.stream.as_mut().poll_read(cx, buffer);
+        let Some(greeting) = &mut self.greeting else { return read };
+        if read.is_pending() {
+            return greeting.end.poll_unpin(cx).map(|()| Err(io::ErrorKind::TimedOut.into()));
+        }
+        greeting.bytes = greeting.bytes.saturating_sub(buffer.filled().len().saturating_sub(known));
+        if greeting.bytes == 0 {
+            self.greeting = None;
+        }
+        read
     }
 }
 

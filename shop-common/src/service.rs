@@ -35,6 +35,11 @@ const STREAMS_PER_CONNECTION: u32 = 256;
 const HEADER_LIST_BYTES: u32 = 16 << 10;
 /// How often a connection is asked whether it is alive.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
+/// What every client says first, and how long it may take.
+const GREETING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const GREETING_MAX: Duration = Duration::from_secs(30);
+/// Calls of one connection that it had to be told off for: more end it (tonic would not count them).
+const RESETS_PER_CONNECTION: usize = 1024;
 /// Longest silence of a connection: one that is alive answers every ping.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 
@@ -108,10 +113,12 @@ pub async fn serve_grpc(
     shutdown: Shutdown,
 ) -> Result<(), Error> {
     let places = Places::new(limits.max_connections).silent_at_most(SILENCE_MAX);
+    let places = places.greeted_within(GREETING.len(), GREETING_MAX);
     Server::builder()
         .layer(ServeLayer::at_most(limits.max_in_flight))
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
         .http2_max_header_list_size(HEADER_LIST_BYTES)
+        .http2_max_local_error_reset_streams(Some(RESETS_PER_CONNECTION))
         .http2_keepalive_interval(Some(PING_INTERVAL))
         .add_routes(routes)
         .serve_with_incoming_shutdown(places.incoming(listener), shutdown.stopped())

@@ -13,6 +13,7 @@ mod cancel;
 pub mod chaos;
 mod dump;
 pub mod fakes;
+pub mod http2;
 pub mod ledger;
 pub mod load;
 mod mariadb;

@@ -28,17 +28,17 @@ type Reply = Result<tonic::Response<ReversePointsResponse>, Status>;
 const PATIENT: Duration = Duration::from_secs(30);
 
 /// A server on TCP; stops when dropped.
-struct Served {
-    address: SocketAddr,
+pub(crate) struct Served {
+    pub(crate) address: SocketAddr,
     switch: Switch,
     ended: JoinHandle<Result<(), Error>>,
 }
 
-async fn serve(points: &Points, address: &str) -> Served {
+pub(crate) async fn serve(points: &Points, address: &str) -> Served {
     serve_within(points, address, ServerLimits::default()).await
 }
 
-async fn serve_within(points: &Points, address: &str, limits: ServerLimits) -> Served {
+pub(crate) async fn serve_within(points: &Points, address: &str, limits: ServerLimits) -> Served {
     let listener = TcpListener::bind(address).await.unwrap();
     let address = listener.local_addr().unwrap();
     let (switch, shutdown) = shutdown::channel();
@@ -47,7 +47,7 @@ async fn serve_within(points: &Points, address: &str, limits: ServerLimits) -> S
     Served { address, switch, ended }
 }
 
-fn remote(address: SocketAddr) -> Client {
+pub(crate) fn remote(address: SocketAddr) -> Client {
     Client::new(Link::remote(&format!("http://{address}")).unwrap())
 }
 
@@ -65,7 +65,7 @@ async fn links() -> Vec<(&'static str, Client, Points, Option<Served>)> {
     ready
 }
 
-async fn ask(client: &mut Client, pay_id: i64) -> Reply {
+pub(crate) async fn ask(client: &mut Client, pay_id: i64) -> Reply {
     client.reverse_points(call(reverse(pay_id), PATIENT)).await
 }
 

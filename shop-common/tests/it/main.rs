@@ -14,6 +14,7 @@ mod db;
 mod db_away;
 mod dead;
 mod due;
+mod floods;
 mod hold;
 mod item;
 mod link;
