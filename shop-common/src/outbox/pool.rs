@@ -1,20 +1,33 @@
 //! The tutorial's thread pool: `core` workers, a bounded queue, up to `max` workers while the queue is full.
 //!
-//! What does not fit is handed back, never run by the caller (trap 45: the callback blocked on the broker).
+//! Where there is no place there is no job, and never is one run by the caller (trap 45: the callback blocked on the broker).
 
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use tokio::sync::{Mutex, Semaphore, mpsc};
+use tokio::sync::{
+    Mutex, OwnedSemaphorePermit, Semaphore,
+    mpsc::{self, error::TrySendError},
+};
 
 type Job = BoxFuture<'static, ()>;
+
+type Jobs = Arc<Mutex<mpsc::Receiver<Job>>>;
 
 /// A pool of workers.
 #[derive(Clone)]
 pub(super) struct Pool {
     queue: mpsc::Sender<Job>,
-    jobs: Arc<Mutex<mpsc::Receiver<Job>>>,
+    jobs: Jobs,
     extra: Arc<Semaphore>,
+}
+
+/// Where one job goes.
+pub(super) enum Place<'a> {
+    /// Into the queue.
+    Queue(mpsc::Permit<'a, Job>),
+    /// To a worker above core.
+    Extra(OwnedSemaphorePermit, Jobs),
 }
 
 impl Pool {
@@ -34,24 +47,35 @@ impl Pool {
         Self { queue: sender, jobs, extra: Arc::new(Semaphore::new(max.saturating_sub(core))) }
     }
 
-    /// Whether the job was taken; a job that was not taken was not started.
-    pub(super) fn submit(&self, job: Job) -> bool {
-        let job = match self.queue.try_send(job) {
-            Ok(()) => return true,
-            Err(mpsc::error::TrySendError::Closed(_)) => return false,
-            Err(mpsc::error::TrySendError::Full(job)) => job,
-        };
-        let Ok(slot) = Arc::clone(&self.extra).try_acquire_owned() else { return false };
-        let jobs = Arc::clone(&self.jobs);
-        tokio::spawn(async move {
-            let mut next = Some(job);
-            while let Some(job) = next {
-                run(job).await;
-                next = jobs.lock().await.try_recv().ok();
+    /// A place for one job, where there is one: whoever has none need not look for a job.
+    pub(super) fn place(&self) -> Option<Place<'_>> {
+        match self.queue.try_reserve() {
+            Ok(place) => Some(Place::Queue(place)),
+            Err(TrySendError::Closed(())) => None,
+            Err(TrySendError::Full(())) => {
+                let slot = Arc::clone(&self.extra).try_acquire_owned().ok()?;
+                Some(Place::Extra(slot, Arc::clone(&self.jobs)))
             }
-            drop(slot);
-        });
-        true
+        }
+    }
+}
+
+impl Place<'_> {
+    /// Takes the job.
+    pub(super) fn fill(self, job: Job) {
+        match self {
+            Self::Queue(place) => place.send(job),
+            Self::Extra(slot, jobs) => {
+                tokio::spawn(async move {
+                    let mut next = Some(job);
+                    while let Some(job) = next {
+                        run(job).await;
+                        next = jobs.lock().await.try_recv().ok();
+                    }
+                    drop(slot);
+                });
+            }
+        }
     }
 }
 
@@ -69,7 +93,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_full_pool_hands_back() {
+    async fn a_full_pool_has_no_place() {
         let pool = Pool::new(1, 2, 1);
         let gate = Arc::new(Notify::new());
         let started = Arc::new(Semaphore::new(0));
@@ -80,12 +104,13 @@ mod tests {
                 gate.notified().await;
             })
         };
-        assert!(pool.submit(job()), "the core worker");
+        let submit = |job| pool.place().map(|place| place.fill(job)).is_some();
+        assert!(submit(job()), "the core worker");
         started.acquire().await.unwrap().forget();
-        assert!(pool.submit(job()), "the queue");
-        assert!(pool.submit(job()), "the worker above core");
+        assert!(submit(job()), "the queue");
+        assert!(submit(job()), "the worker above core");
         started.acquire().await.unwrap().forget();
-        assert!(!pool.submit(job()), "nobody is left, and the caller does not run it");
+        assert!(!submit(job()), "nobody is left, and the caller does not run it");
         gate.notify_waiters();
         started.acquire().await.unwrap().forget();
     }

@@ -105,22 +105,20 @@ impl Relay {
         }
     }
 
+    /// The place first: rows that are claimed for nobody would only wait for the end of their lease.
     async fn dispatch(&self, pool: &Pool, clock: &Clock) {
-        loop {
+        while let Some(place) = pool.place() {
             let rows = match self.claim(clock.now()).await {
                 Ok(rows) if rows.is_empty() => return,
                 Ok(rows) => rows,
                 Err(error) => return tracing::warn!(%error, "claiming outbox rows failed; trying again later"),
             };
             let (relay, now) = (self.clone(), clock.now());
-            let taken = pool.submit(Box::pin(async move {
+            place.fill(Box::pin(async move {
                 if let Err(error) = relay.send(rows, now).await {
                     tracing::warn!(%error, "outbox rows stay until their lease ends");
                 }
             }));
-            if !taken {
-                return;
-            }
         }
     }
 

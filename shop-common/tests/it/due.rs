@@ -109,6 +109,48 @@ async fn two_sweepers_never_claim_the_same_row_in_one_lease() {
     }
 }
 
+/// Dies of one row, whatever else is due at that moment.
+struct DiesOf {
+    poison: i64,
+    db: Db,
+}
+
+#[async_trait]
+impl Sweep for DiesOf {
+    fn name(&self) -> &'static str {
+        "dies of one"
+    }
+
+    async fn run_once(&self, now: Millis) -> Result<usize> {
+        let claimed = self.db.write_tx(async |tx| DUE.claim::<i64>(tx, 256, Backoff::default(), now).await).await?;
+        let claimed = keys(&claimed);
+        assert!(!claimed.contains(&self.poison), "as told");
+        item::done(&self.db, claimed.clone()).await?;
+        Ok(claimed.len())
+    }
+}
+
+/// F14: a second is enough for those that share a moment with it; it comes back once a minute at last.
+#[tokio::test]
+async fn a_row_that_kills_its_sweep_backs_off_and_the_others_are_done() {
+    for test in databases(&[item::FILE]).await {
+        insert(&test.db, (1..=100).map(|id| due(id, 10_000)).collect()).await.unwrap();
+        let sweep = Arc::new(DiesOf { poison: 13, db: test.db.clone() });
+        for second in 0..600 {
+            let now = NOW.after(Duration::from_secs(second));
+            let run = || {
+                let sweep = Arc::clone(&sweep);
+                // In a task of its own, as the sweeper runs it.
+                tokio::spawn(async move { sweep.run_once(now).await })
+            };
+            while let Ok(Ok(1..)) = run().await {}
+        }
+        let left: Vec<_> = item::all(&test.db).await.into_iter().filter(|item| item.due_ms.is_some()).collect();
+        assert_eq!(left.iter().map(|item| item.id).collect::<Vec<_>>(), [13], "{}", test.name);
+        assert!((10..=20).contains(&left[0].attempts), "{}: {}", test.name, left[0].attempts);
+    }
+}
+
 /// Counts its rounds; each does as it is told.
 struct Rounds<F> {
     count: AtomicUsize,

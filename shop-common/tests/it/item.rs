@@ -60,6 +60,16 @@ pub(crate) async fn insert(db: &Db, items: Vec<ActiveModel>) -> Result<()> {
     db.write_tx(async |tx| sql::insert_many(tx, items).await).await
 }
 
+/// These owe nothing more.
+pub(crate) async fn done(db: &Db, ids: Vec<i64>) -> Result<()> {
+    db.write_tx(async |tx| {
+        let set = Entity::update_many().col_expr(Column::DueMs, Expr::value(Option::<i64>::None));
+        set.filter(Column::Id.is_in(ids)).exec(tx).await?;
+        Ok(())
+    })
+    .await
+}
+
 pub(crate) async fn all(db: &Db) -> Vec<Model> {
     Entity::find().order_by_asc(Column::Id).all(db.read()).await.unwrap()
 }

@@ -13,8 +13,11 @@ use shop_common::{
     trace::TraceParent,
 };
 use shop_proto::user::v1::{ReversePointsRequest, ReversePointsResponse, points_service_client::PointsServiceClient};
-use shop_testkit::eventually;
-use tokio::{net::TcpListener, task::JoinHandle};
+use shop_testkit::{
+    eventually,
+    proxy::{Fault, Proxy, Way},
+};
+use tokio::{net::TcpListener, task::JoinHandle, time::Instant};
 use tonic::{Code, Request, Status, transport::Error};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tonic_types::StatusExt;
@@ -228,6 +231,27 @@ async fn a_link_comes_back_with_its_server() {
     let _second = serve(&points, &first.address.to_string()).await;
     eventually("the link is back", PATIENT, async || ask(&mut client.clone(), 3).await.is_ok()).await;
     assert_eq!(points.finished(), [1, 3]);
+}
+
+/// No FIN, no RST: nothing comes any more. The ping is not answered either, and whoever waits is told long before the
+/// patience of its call ends.
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_vanished_is_noticed_and_calls_come_back() {
+    for way in [Way::Requests, Way::Answers] {
+        let points = Points::new();
+        let served = serve(&points, "127.0.0.1:0").await;
+        let proxy = Proxy::start().await;
+        proxy.lead_to(&served.address.to_string());
+        let mut client = remote(proxy.address());
+        ask(&mut client, 1).await.unwrap();
+        proxy.spoil(Fault::BlackHole(way));
+        let started = Instant::now();
+        assert_eq!(error(ask(&mut client, 2).await).code, ShopCode::Unknown, "{way:?}");
+        assert!(started.elapsed() <= Duration::from_secs(20), "{way:?}: {:?}", started.elapsed());
+        proxy.heal();
+        ask(&mut client, 3).await.unwrap();
+        assert_eq!(points.finished().last(), Some(&3), "{way:?}");
+    }
 }
 
 #[tokio::test]

@@ -26,6 +26,15 @@ struct Served {
     server: JoinHandle<()>,
 }
 
+impl Served {
+    /// What is answered to this, without what differs each time.
+    async fn asks(&self, target: &str, headers: &str) -> String {
+        let text = format!("GET {target} HTTP/1.1\r\n{headers}Connection: close\r\n\r\n");
+        let answer = read_to_end(connect(self.addresses[0], &text).await).await;
+        answer.lines().filter(|line| !line.to_lowercase().starts_with("date:")).collect::<Vec<&str>>().join("\n")
+    }
+}
+
 async fn serve(config: Config) -> Served {
     let world = World::with(&config);
     let listeners = [TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap()];
@@ -125,6 +134,50 @@ async fn a_connection_that_never_sends_its_headers_is_closed() {
     }
 }
 
+/// B53: a byte now and then is not silence.
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_drips_its_headers_is_closed() {
+    let served = serve(Config::default()).await;
+    let (mut from, mut to) = TcpStream::connect(served.addresses[0]).await.unwrap().into_split();
+    let started = Instant::now();
+    let drip = async {
+        for byte in b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            // Whoever is closed may find out while writing.
+            drop(to.write_all(&[*byte]).await);
+        }
+    };
+    let mut answer = Vec::new();
+    tokio::select! {
+        _ = from.read_to_end(&mut answer) => {}
+        () = drip => panic!("it was listened to until its end"),
+    }
+    assert!(started.elapsed() <= Duration::from_secs(40), "{:?}", started.elapsed());
+    assert_eq!(served.world.fake.call_count(), 0);
+}
+
+/// B56: far more than there are places for say nothing.
+#[tokio::test(start_paused = true)]
+async fn idle_connections_keep_nobody_out_for_long() {
+    let served = serve(Config { max_connections: 10, ..Config::default() }).await;
+    let get = "GET /api/v1/goods HTTP/1.1\r\nHost: x\r\n\r\n";
+    let mut connected = connect(served.addresses[0], get).await;
+    read_until(&mut connected, "goodsId").await;
+    let mut idle = Vec::new();
+    for _ in 0..60 {
+        idle.push(connect(served.addresses[0], "").await);
+    }
+    let started = Instant::now();
+    let mut late = connect(served.addresses[0], get).await;
+    for _ in 0..5 {
+        connected.write_all(get.as_bytes()).await.unwrap();
+        read_until(&mut connected, "goodsId").await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    }
+    timeout(Duration::from_secs(300), read_until(&mut late, "goodsId")).await.expect("it is let in");
+    assert!(started.elapsed().as_secs() >= 60, "there was no place");
+}
+
 #[tokio::test(start_paused = true)]
 async fn connections_are_bounded_and_the_next_waits_for_a_place() {
     let served = serve(Config { max_connections: 2, ..Config::default() }).await;
@@ -150,10 +203,50 @@ async fn requests_that_two_servers_would_read_differently_are_refused() {
         let answer = read_to_end(connect(served.addresses[0], &text).await).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{headers:?} {answer}");
     }
-    let many = "x-many: y\r\n".repeat(1000);
-    let answer = connect(served.addresses[0], &format!("GET /healthz HTTP/1.1\r\nHost: x\r\n{many}\r\n")).await;
-    assert!(read_to_end(answer).await.starts_with("HTTP/1.1 431"));
     assert_eq!(served.world.fake.call_count(), 0);
+}
+
+/// B51: too many headers, and one that is too long.
+#[tokio::test]
+async fn headers_that_are_too_large_are_431() {
+    let served = serve(Config::default()).await;
+    for headers in ["x-many: y\r\n".repeat(1000), format!("x-long: {}\r\n", "y".repeat(1 << 20))] {
+        let (mut from, mut to) = TcpStream::connect(served.addresses[0]).await.unwrap().into_split();
+        // Not all of it is read before the answer.
+        let text = format!("GET /api/v1/goods HTTP/1.1\r\nHost: x\r\n{headers}\r\n");
+        let sending = tokio::spawn(async move { to.write_all(text.as_bytes()).await });
+        let mut answer = [0; 12];
+        from.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 431", "{} bytes", headers.len());
+        drop(from);
+        drop(sending.await.unwrap());
+    }
+    assert_eq!(served.world.fake.call_count(), 0);
+    let get = "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    assert!(read_to_end(connect(served.addresses[0], get).await).await.contains("200 OK"));
+}
+
+/// B61: who is asking, and from where, is not what a client says of itself.
+#[tokio::test]
+async fn a_host_or_a_hop_that_is_made_up_changes_nothing() {
+    let served = serve(Config::default()).await;
+    let forged = [
+        "",
+        "Host: admin.internal\r\n",
+        "Host: 127.0.0.1:8080\r\nX-Forwarded-For: 127.0.0.1\r\nX-Real-IP: 127.0.0.1\r\n",
+        "Host: x\r\nForwarded: for=127.0.0.1;host=admin.internal;proto=https\r\nX-Forwarded-Host: admin.internal\r\n",
+        "Host: x\r\nX-Original-URL: /metrics\r\nX-Rewrite-URL: /metrics\r\nX-HTTP-Method-Override: DELETE\r\n",
+    ];
+    // Whose order it is, nobody says; who begins the address is not asked.
+    let order = format!("/api/v1/orders/{ORDER}");
+    for (path, status) in [(order.as_str(), "400"), ("/api/v1/goods", "200"), ("/api/v1/nothing", "404")] {
+        let plain = served.asks(path, "Host: x\r\n").await;
+        assert!(plain.starts_with(&format!("HTTP/1.1 {status}")), "{plain}");
+        for headers in forged {
+            assert_eq!(served.asks(path, headers).await, plain, "{path} {headers:?}");
+        }
+        assert_eq!(served.asks(&format!("http://admin.internal{path}"), "Host: x\r\n").await, plain, "{path}");
+    }
 }
 
 #[tokio::test]

@@ -120,6 +120,7 @@ async fn what_is_refused_changes_nothing() {
     hides(&shown);
     callbacks::genuine_but_wrong_is_recorded(&world).await;
     frames::other_protocols_are_refused(&world).await;
+    frames::floods_are_sent_away(&world).await;
     legal::what_is_strange_but_right_is_kept(&world).await;
     callbacks::nothing_takes_a_payment_back(&world).await;
     log_is_clean(&world);

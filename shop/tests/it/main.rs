@@ -42,6 +42,7 @@ mod replay;
 mod roles;
 mod saga_table;
 mod sequences;
+mod stuck_recovery;
 mod timeout_hint;
 mod timeout_suite;
 mod traps;

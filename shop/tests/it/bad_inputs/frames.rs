@@ -1,26 +1,34 @@
 //! Bytes that are no request, and callers that speak something else.
 
 use http::Method;
-use shop_proto::{goods::v1::GetGoodsRequest, order::v1::ConfirmOrderRequest};
+use shop_proto::{
+    goods::v1::GetGoodsRequest,
+    order::v1::{ConfirmOrderRequest, GetOrderRequest},
+};
+use shop_testkit::http2::{CONTINUATION, END_HEADERS, Frame, NONE, RawHttp2, header};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    time::timeout,
 };
 use tonic::Code;
 
 use super::{
     Case, Expected,
-    requests::{CONFIRM, GET_GOODS},
+    requests::{CONFIRM, GET_GOODS, GET_ORDER},
     wire::{Call, Wire},
-    world::{BOOK, World, order},
+    world::{BOOK, ME, PATIENCE, World, order},
 };
 
 const GARBLED: Expected = Expected::Protocol(&[Code::Internal]);
 const TOO_LARGE: Expected = Expected::Protocol(&[Code::OutOfRange]);
 const NOT_HERE: Expected = Expected::Protocol(&[Code::Unimplemented]);
 
-pub(super) fn cases(_: &World) -> Vec<Case> {
-    [garbled(), framed(), misaddressed(), headers()].into_iter().flatten().collect()
+pub(super) fn cases(world: &World) -> Vec<Case> {
+    [garbled(), framed(), misaddressed(), headers(), large_headers(), forged_origins(world)]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn fine() -> Call {
@@ -162,6 +170,68 @@ fn headers() -> Vec<Case> {
         cases.push(Case::new("B62", format!("timeout {timeout:?}"), call, Expected::Fine));
     }
     cases
+}
+
+fn large_headers() -> Vec<Case> {
+    let write = || Call::new(CONFIRM, &order("large-headers"));
+    let mut many = write();
+    many.headers.extend((0..1000).map(|_| ("x-many", "y".to_owned())));
+    let long = write().header("x-long", Some(&"y".repeat(16 << 10)));
+    let full = fine().header("x-long", Some(&"y".repeat(8 << 10)));
+    vec![
+        Case::new("B51", "1000 headers", many, Expected::Http(431)),
+        Case::new("B51", "a header of 16 KiB", long, Expected::Http(431)),
+        Case::new("B51", "a header of 8 KiB", full, Expected::Fine),
+    ]
+}
+
+/// B61: where a call comes from, or goes to, is not what it says of itself.
+fn forged_origins(world: &World) -> Vec<Case> {
+    let order_id = world.foreign.order_id;
+    let foreign = Call::new(GET_ORDER, &GetOrderRequest { order_id, user_id: ME });
+    let internal = Call { path: "/shop.goods.v1.StockService/ReserveStock".to_owned(), ..fine() };
+    let mut cases = Vec::new();
+    for (name, value) in [
+        ("host", "admin.internal"),
+        ("x-forwarded-for", "127.0.0.1"),
+        ("x-real-ip", "127.0.0.1"),
+        ("forwarded", "for=127.0.0.1;host=admin.internal"),
+        ("x-forwarded-host", "admin.internal"),
+        ("x-user-id", "2"),
+    ] {
+        let forged = |call: &Call| call.clone().header(name, Some(value));
+        let absent = Expected::No(Code::NotFound, "SHOP_ORDER_NO_EXIST", "order_id");
+        cases.push(Case::new("B61", format!("{name}: a call"), forged(&fine()), Expected::Fine));
+        cases.push(Case::new("B61", format!("{name}: somebody else's order"), forged(&foreign), absent));
+        cases.push(Case::new("B61", format!("{name}: an internal call"), forged(&internal), NOT_HERE));
+    }
+    cases
+}
+
+/// B51, B57 to B59: connections that are closed for what they do; see also `shop-common/tests/it/floods.rs`.
+pub(super) async fn floods_are_sent_away(world: &World) {
+    let before = world.dump().await;
+    let write = prost::Message::encode_to_vec(&order("flood"));
+    let open = |stream| Frame::call(stream, END_HEADERS, CONFIRM);
+    let reset = (0..90).flat_map(|number| [open(2 * number + 1), Frame::reset(2 * number + 1)]);
+    let endless = (0..100).map(|_| Frame::new(CONTINUATION, NONE, 1, []));
+    let large = header("x-large", &"y".repeat(16_000));
+    let full = (0..64).map(|_| Frame::new(CONTINUATION, NONE, 1, large.clone()));
+    let first = || Frame::call(1, NONE, CONFIRM);
+    let twice = [first(), open(1), Frame::message(1, &write)];
+    for (what, frames) in [
+        ("B57 calls that are reset", reset.collect::<Vec<Frame>>()),
+        ("B58 headers without an end", [first()].into_iter().chain(endless).collect()),
+        ("B51 a mebibyte of headers", [first()].into_iter().chain(full).collect()),
+        ("B58 headers within headers", twice.into()),
+    ] {
+        let mut raw = RawHttp2::connect(world.up.grpc, &[]).await.unwrap();
+        // Whoever is cut off in the middle has been sent away too.
+        drop(raw.send(&frames).await);
+        timeout(PATIENCE, raw.rest()).await.unwrap_or_else(|_| panic!("{what}: it is listened to"));
+        assert!(world.is_healthy().await, "{what}");
+    }
+    assert_eq!(world.dump().await, before);
 }
 
 /// B49: HTTP/1.1 and noise on the gRPC port, gRPC on the gateway's; whoever speaks right is still served.

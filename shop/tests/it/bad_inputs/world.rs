@@ -47,7 +47,7 @@ pub(crate) const BALANCE: i64 = 8000;
 /// Coupons: good, of somebody else, used, expired, not yet valid, for larger orders, larger than any order.
 pub(crate) const COUPONS: [i64; 7] = [1, 2, 3, 4, 5, 6, 7];
 /// Longest wait for what happens by itself.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The shop.
 pub(crate) struct World {
