@@ -13,12 +13,14 @@ use std::{
     time::Duration,
 };
 
+use futures::{FutureExt, StreamExt, stream};
 use http::{HeaderValue, Method, StatusCode, header};
+use http_body_util::{BodyStream, StreamBody};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError},
-    time::{Instant, timeout_at},
+    time::{Instant, sleep_until, timeout_at},
 };
-use tonic::{Status, service::Routes, transport::Channel};
+use tonic::{Status, body::Body, service::Routes, transport::Channel};
 use tower::{Layer, Service};
 use tracing::Instrument;
 
@@ -246,6 +248,9 @@ where
         };
         let deadline = Instant::now() + timeout;
         request.extensions_mut().insert(Deadline(deadline));
+        if place.is_some() {
+            request = request.map(|body| read_until(deadline, body));
+        }
         let span = tracing::info_span!("rpc", path = request.uri().path(), trace_id = trace.trace_id());
         let handler = deadline::scope(Some(deadline), trace.scope(self.inner.call(request)));
         let task = tokio::spawn(async move {
@@ -264,6 +269,20 @@ where
             })
         })
     }
+}
+
+/// A handler outlives its deadline, but not while it still waits for what it shall do: whoever sends a byte now and then
+/// would keep its place.
+fn read_until(deadline: Instant, body: Body) -> Body {
+    let (mut frames, mut end) = (BodyStream::new(body), None);
+    let in_time = stream::poll_fn(move |cx| match frames.poll_next_unpin(cx) {
+        Poll::Pending => {
+            let end = end.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+            end.poll_unpin(cx).map(|()| Some(Err(late())))
+        }
+        frame => frame,
+    });
+    Body::new(StreamBody::new(in_time))
 }
 
 /// How whoever does not speak gRPC is answered, before anything is read: a browser's form never places an order.

@@ -177,6 +177,22 @@ async fn whoever_drips_is_given_up() {
     }
 }
 
+/// B54: its message drips on beyond the deadline of its call.
+#[tokio::test(start_paused = true)]
+async fn whoever_drips_a_message_keeps_no_place_beyond_his_deadline() {
+    let points = Points::new();
+    let limits = ServerLimits { max_in_flight: 1, ..ServerLimits::default() };
+    let served = serve_within(&points, "127.0.0.1:0", limits).await;
+    let mut raw = RawHttp2::connect(served.address, &[]).await.unwrap();
+    let message = Frame::message(1, &reverse(2).encode_to_vec()).payload;
+    raw.send(&[Frame::call(1, END_HEADERS, REVERSE)]).await.unwrap();
+    for byte in &message[..4] {
+        raw.send(&[Frame::new(DATA, NONE, 1, [*byte])]).await.unwrap();
+        sleep(Duration::from_secs(4)).await;
+    }
+    others_are_served(&served, &points, "the default deadline of a call is 10 s").await;
+}
+
 /// B56: far more than there are places for say nothing.
 #[tokio::test(start_paused = true)]
 async fn idle_connections_keep_nobody_out_for_long() {
