@@ -280,7 +280,7 @@ fn read_until(deadline: Instant, body: Body) -> Body {
             let end = end.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
             end.poll_unpin(cx).map(|()| Some(Err(late())))
         }
-        frame => frame,
+        frame @ Poll::Ready(_) => frame,
     });
     Body::new(StreamBody::new(in_time))
 }
