@@ -1,5 +1,7 @@
 //! What goes over the wire in one attempt, and what the shop must answer. No network and no clock.
 
+use std::time::Duration;
+
 use shop_common::{code::ShopCode, money::Fen, time::Millis};
 
 use crate::{
@@ -22,6 +24,8 @@ pub struct Message {
     pub sign: Option<Sign>,
 }
 
+/// The window that a plan has in mind.
+const WINDOW: Duration = Duration::from_mins(5);
 /// What Alipay would send.
 const FORM: &[u8] = b"out_trade_no=1&total_amount=0.01&trade_status=TRADE_SUCCESS&sign_type=RSA2&sign=AAAA";
 /// What WeChat Pay would send.
@@ -83,11 +87,11 @@ impl Attempt {
                     genuine()?.altered(|body| altered(body, wrong))
                 }
             }
-            Forgery::Body(bit) => genuine()?.altered(|body| Ok(with_a_bit_flipped(body, bit))),
-            Forgery::Signature(character) => Ok(genuine()?.with_another_signature(signer, character)),
+            Forgery::Body(bit) => genuine()?.altered(|body| flipped(signer, body, bit).ok_or(Unsignable)),
+            Forgery::Signature(character) => genuine()?.with_another_signature(signer, character),
             Forgery::WrongKey => by(body, Sign { key: Key::Wrong, age_s: 0 }),
             Forgery::RevokedKey => by(body, Sign { key: Key::Revoked, age_s: 0 }),
-            Forgery::Stale(age_s) => by(body, Sign { key: Key::Ours, age_s }),
+            Forgery::Stale(age_s) => by(body, Sign { key: Key::Ours, age_s: stale_s(signer, age_s) }),
             Forgery::ForeignBody => by(if body.starts_with(b"{") { FORM } else { JSON }, Sign::OURS),
             // Nobody here can sign for that channel, so the signature stays what it is.
             Forgery::ForeignChannel => {
@@ -120,6 +124,20 @@ fn foreign(channel: &str) -> String {
     if channel == "alipay" { "wechat" } else { "alipay" }.to_owned()
 }
 
+/// The age that is as far out of the channel's window as `age_s` is out of one of five minutes. Ahead of the shop's clock
+/// every channel has five minutes.
+fn stale_s(signer: &dyn Signer, age_s: i64) -> i64 {
+    let wider = signer.oldest().saturating_sub(WINDOW).as_secs();
+    if age_s > 0 { age_s.saturating_add(i64::try_from(wider).unwrap_or(i64::MAX)) } else { age_s }
+}
+
+/// With this bit flipped, or the next one that makes it another body; none where no bit does.
+fn flipped(signer: &dyn Signer, body: &[u8], bit: u64) -> Option<Vec<u8>> {
+    let bits = u64::try_from(body.len()).unwrap_or(u64::MAX).saturating_mul(8);
+    let bodies = (0..bits).map(|further| with_a_bit_flipped(body, (bit % bits.max(1)).saturating_add(further)));
+    bodies.into_iter().find(|flipped| !signer.is_same(flipped, body))
+}
+
 fn with_a_bit_flipped(body: &[u8], bit: u64) -> Vec<u8> {
     let mut body = body.to_vec();
     let bits = u64::try_from(body.len()).unwrap_or(u64::MAX).saturating_mul(8).max(1);
@@ -137,15 +155,11 @@ impl Message {
         Ok(Self { body, sign: None, ..self })
     }
 
-    fn with_another_signature(self, signer: &dyn Signer, character: u64) -> Self {
-        let Some(name) = signer.signature_headers().last() else {
-            return Self { body: with_a_bit_flipped(&self.body, character), sign: None, ..self };
-        };
-        let mut headers = self.headers;
-        if let Some(value) = headers.get_mut(*name) {
-            *value = with_another_character(value, character);
-        }
-        Self { headers, sign: None, ..self }
+    fn with_another_signature(self, signer: &dyn Signer, character: u64) -> Result<Self, Unsignable> {
+        let signed = Signed { headers: self.headers, body: self.body };
+        let another = signer.with_signature(signed, &|signature| with_another_character(signature, character));
+        let Signed { headers, body } = another.ok_or(Unsignable)?;
+        Ok(Self { headers, body, sign: None, ..self })
     }
 }
 
@@ -158,8 +172,6 @@ fn with_another_character(text: &str, character: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use shop_common::config::Secret;
 
     use super::*;

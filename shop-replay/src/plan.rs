@@ -16,7 +16,7 @@ use crate::{
 
 /// No payment has a number that small: the shop's ids begin far above.
 const NO_PAYMENT: i64 = 1_000_000;
-/// A signature is too old, in seconds, from here on; a channel's window is five minutes.
+/// A signature is too old, in seconds, from here on, at a channel whose window is five minutes.
 const OLD_S: std::ops::Range<i64> = 330..86_400;
 /// And as far in the future.
 const FUTURE_S: std::ops::Range<i64> = 330..900;

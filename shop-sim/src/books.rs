@@ -174,18 +174,28 @@ impl Books {
     /// # Errors
     /// [`Refused::NotThere`], [`Refused::Closed`].
     pub fn pay(&mut self, out_trade_no: &str, now: Millis) -> Result<Trade, Refused> {
+        let (trade, is_new) = self.pay_untold(out_trade_no, now)?;
+        if is_new {
+            self.tell(&trade, None, now);
+        }
+        Ok(trade)
+    }
+
+    /// The same without a notification, for whoever tells the merchant himself; whether this call paid it.
+    ///
+    /// # Errors
+    /// [`Refused::NotThere`], [`Refused::Closed`].
+    pub fn pay_untold(&mut self, out_trade_no: &str, now: Millis) -> Result<(Trade, bool), Refused> {
         let trade = self.trades.get_mut(out_trade_no).ok_or(Refused::NotThere)?;
         match trade.state {
-            State::Closed => return Err(Refused::Closed),
-            State::Paid => return Ok(trade.clone()),
+            State::Closed => Err(Refused::Closed),
+            State::Paid => Ok((trade.clone(), false)),
             State::Announced | State::Waiting => {
                 trade.state = State::Paid;
                 trade.paid = Some(now);
+                Ok((trade.clone(), true))
             }
         }
-        let trade = trade.clone();
-        self.tell(&trade, None, now);
-        Ok(trade)
     }
 
     /// Closes what nobody has paid; closing again changes nothing.

@@ -1,11 +1,10 @@
 //! `shop sim`: a payment provider to test against, in a process of its own. Its books live in memory and end with it.
 
+pub(crate) mod merchant;
+
 use std::{
     error::Error,
-    fs::{self, File, OpenOptions},
-    io::{self, Write},
     net::SocketAddr,
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -15,20 +14,18 @@ use clap::{Args, Subcommand};
 use shop_common::time::Clock;
 use shop_sim::{
     Provider, Sim,
-    alipay::{Alipay, GATEWAY},
     faults::{Faults, Odds},
-    keys::Pair,
-    serve, wechat,
+    serve,
+    wechat::Wechat,
 };
 use tokio::net::TcpListener;
+
+use self::merchant::{AlipayMerchant, WechatMerchant};
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Pause between two looks at what has to be sent.
-const LOOK: Duration = Duration::from_millis(200);
-/// Serials of the keys of WeChat Pay's simulator.
-const MERCHANT_SERIAL: &str = "5F1C72E2A8931B72A2E13AF8DEE92471EB397115";
-const PLATFORM_SERIAL: &str = "440024045C4A427599D09BB4E3DE0279F2E813FD";
+pub(crate) const LOOK: Duration = Duration::from_millis(200);
 
 /// Which provider.
 #[derive(Debug, Subcommand)]
@@ -45,10 +42,10 @@ pub(crate) struct AlipayWanted {
     #[command(flatten)]
     common: Common,
     /// The number of the shop's application.
-    #[arg(long, default_value = "2021000000000001")]
+    #[arg(long, default_value = merchant::ALIPAY_APP)]
     app_id: String,
     /// The shop's number as a seller.
-    #[arg(long, default_value = "2088000000000002")]
+    #[arg(long, default_value = merchant::ALIPAY_SELLER)]
     seller_id: String,
 }
 
@@ -58,10 +55,10 @@ pub(crate) struct WechatWanted {
     #[command(flatten)]
     common: Common,
     /// The number of the shop's application.
-    #[arg(long, default_value = "wx0000000000000001")]
+    #[arg(long, default_value = merchant::WECHAT_APP)]
     app_id: String,
     /// The shop's number as a merchant.
-    #[arg(long, default_value = "1900000001")]
+    #[arg(long, default_value = merchant::WECHAT_MCHID)]
     mchid: String,
 }
 
@@ -99,12 +96,6 @@ struct Common {
     refuse: u32,
 }
 
-/// The keys of both sides.
-struct Keys {
-    shops: Pair,
-    theirs: Pair,
-}
-
 /// Runs the provider until `stop`; without a directory for the keys they are in `data_dir`.
 ///
 /// # Errors
@@ -120,17 +111,10 @@ impl AlipayWanted {
     async fn run(&self, data_dir: &Path, stop: impl Future<Output = ()>) -> Outcome<()> {
         let Self { common, app_id, seller_id } = self;
         let dir = common.keys.clone().unwrap_or_else(|| data_dir.join("sim-alipay"));
-        let keys = Keys::at(&dir, "alipay")?;
-        let provider = Alipay::new(app_id, seller_id, &keys.theirs.private, &keys.shops.public)?;
+        let merchant = AlipayMerchant::at(&dir, app_id, seller_id)?;
+        let provider = merchant.provider()?;
         let (listener, base) = common.listener().await?;
-        let settings = [
-            ("gateway", format!("{base}{GATEWAY}")),
-            ("app_id", app_id.clone()),
-            ("seller_id", seller_id.clone()),
-            ("private_key_file", shown(&dir, "shop_private.pem")),
-            ("public_key_file", shown(&dir, "alipay_public.pem")),
-        ];
-        announce("alipay", &base, &dir, &settings);
+        announce("alipay", &base, &dir, &merchant.settings(&base));
         common.simulate(provider, listener, &base, stop).await
     }
 }
@@ -139,27 +123,10 @@ impl WechatWanted {
     async fn run(&self, data_dir: &Path, stop: impl Future<Output = ()>) -> Outcome<()> {
         let Self { common, app_id, mchid } = self;
         let dir = common.keys.clone().unwrap_or_else(|| data_dir.join("sim-wechat"));
-        let keys = Keys::at(&dir, "wechat")?;
-        let provider = wechat::Wechat::new(wechat::Keys {
-            appid: app_id.clone(),
-            mchid: mchid.clone(),
-            api_v3_key: secret(&dir.join("api_v3_key"))?,
-            merchant_serial: MERCHANT_SERIAL.to_owned(),
-            merchant_key: keys.shops.public.clone(),
-            platform: vec![(PLATFORM_SERIAL.to_owned(), keys.theirs.private.clone())],
-        })?;
+        let merchant = WechatMerchant::at(&dir, app_id, mchid, merchant::PLATFORM_SERIAL)?;
+        let provider = Wechat::new(merchant.keys())?;
         let (listener, base) = common.listener().await?;
-        let settings = [
-            ("gateway", base.clone()),
-            ("app_id", app_id.clone()),
-            ("mchid", mchid.clone()),
-            ("merchant_serial", MERCHANT_SERIAL.to_owned()),
-            ("private_key_file", shown(&dir, "shop_private.pem")),
-            ("api_v3_key_file", shown(&dir, "api_v3_key")),
-            ("platform_serial", PLATFORM_SERIAL.to_owned()),
-            ("platform_key_file", shown(&dir, "wechat_public.pem")),
-        ];
-        announce("wechat", &base, &dir, &settings);
+        announce("wechat", &base, &dir, &merchant.settings(&base));
         common.simulate(provider, listener, &base, stop).await
     }
 }
@@ -214,40 +181,4 @@ impl Common {
             refuse: self.refuse,
         }
     }
-}
-
-impl Keys {
-    fn at(dir: &Path, provider: &str) -> Outcome<Self> {
-        fs::create_dir_all(dir)?;
-        Ok(Self { shops: pair(dir, "shop")?, theirs: pair(dir, provider)? })
-    }
-}
-
-/// The pair of this name, made when it is not there.
-fn pair(dir: &Path, name: &str) -> Outcome<Pair> {
-    let (private, public) = (dir.join(format!("{name}_private.pem")), dir.join(format!("{name}_public.pem")));
-    if !private.exists() {
-        let pair = Pair::generate()?;
-        // The public half first: whoever dies in between makes both anew.
-        fs::write(&public, &pair.public)?;
-        private_file(&private)?.write_all(pair.private.as_bytes())?;
-    }
-    Ok(Pair { private: fs::read_to_string(private)?, public: fs::read_to_string(public)? })
-}
-
-/// The key in `path`, 32 letters; made there when there is none.
-fn secret(path: &Path) -> Outcome<String> {
-    if !path.exists() {
-        private_file(path)?.write_all(wechat::api_v3_key()?.as_bytes())?;
-    }
-    Ok(fs::read_to_string(path)?)
-}
-
-/// A new file that nobody else can read.
-fn private_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
-}
-
-fn shown(dir: &Path, name: &str) -> String {
-    dir.join(name).display().to_string()
 }

@@ -1,12 +1,15 @@
 //! What the harness has to know of a channel to speak like its provider. One file per channel.
 
+mod alipay;
 mod sandbox;
+mod wechat;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use shop_common::{money::Fen, time::Millis};
+use shop_sim::books::{self, Due, State};
 
-pub use self::sandbox::SandboxSigner;
+pub use self::{alipay::AlipaySigner, sandbox::SandboxSigner, wechat::WechatSigner};
 use crate::notification::{Headers, Key};
 
 /// A trade that the buyer has paid.
@@ -65,8 +68,8 @@ pub trait Signer: Send + Sync {
     /// What it wants to read.
     fn ack(&self) -> &'static [u8];
 
-    /// The headers that its signature lies in; none where it lies in the body.
-    fn signature_headers(&self) -> &'static [&'static str];
+    /// How old a notification may be.
+    fn oldest(&self) -> Duration;
 
     /// The body that says that `trade` was paid.
     ///
@@ -85,6 +88,37 @@ pub trait Signer: Send + Sync {
 
     /// `body` with a change and nothing else changed, where it can be read; a signature within it stays as it is.
     fn alter(&self, body: &[u8], change: Change) -> Option<Vec<u8>>;
+
+    /// With another signature, which `change` makes of the old one, and nothing else changed; none where there is none.
+    fn with_signature(&self, signed: Signed, change: &dyn Fn(&str) -> String) -> Option<Signed>;
+
+    /// Whether two bodies are one: a channel that signs what it decodes cannot tell its spellings apart.
+    fn is_same(&self, one: &[u8], other: &[u8]) -> bool {
+        one == other
+    }
+
+    /// Whether nothing in `body` is hidden under a key that is not ours.
+    fn can_open(&self, _body: &[u8]) -> bool {
+        true
+    }
+}
+
+/// What a simulator has to tell once `trade` was paid; `trade_no` is the provider's own number of it.
+fn paid(trade: &Trade, trade_no: String) -> Due {
+    let (out_trade_no, amount, paid) = (trade.pay_id.to_string(), trade.amount, trade.paid);
+    let (subject, state, refunded) = ("replayed".to_owned(), State::Paid, Fen::ZERO);
+    let of_books = books::Trade {
+        out_trade_no,
+        trade_no,
+        amount,
+        subject,
+        notify_url: String::new(),
+        state,
+        created: paid,
+        paid: Some(paid),
+        refunded,
+    };
+    Due { id: format!("replay-{}", trade.pay_id), trade: of_books, refund: None, attempts: 0 }
 }
 
 /// The channels that the harness can sign for, by name.

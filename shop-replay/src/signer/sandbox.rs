@@ -20,6 +20,8 @@ const HEADER: &str = "x-shop-signature";
 const WRONG_KEY: &str = "a key of thirty-two bytes and more that nobody has given to a shop";
 /// The name of a key that is not in force any more.
 const REVOKED_KID: &str = "revoked";
+/// How old a signature may be.
+const OLDEST: Duration = Duration::from_mins(5);
 /// Alipay's schedule.
 const GAPS: [Duration; 7] = [
     Duration::from_mins(4),
@@ -74,8 +76,8 @@ impl Signer for SandboxSigner {
         b"success"
     }
 
-    fn signature_headers(&self) -> &'static [&'static str] {
-        &[HEADER]
+    fn oldest(&self) -> Duration {
+        OLDEST
     }
 
     fn notification(&self, trade: &Trade) -> Result<Vec<u8>, Unsignable> {
@@ -120,6 +122,12 @@ impl Signer for SandboxSigner {
             Change::Amount(amount) => body.amount_fen = amount.get(),
         }
         serde_json::to_vec(&body).ok()
+    }
+
+    fn with_signature(&self, mut signed: Signed, change: &dyn Fn(&str) -> String) -> Option<Signed> {
+        let signature = signed.headers.get_mut(HEADER)?;
+        *signature = change(signature);
+        Some(signed)
     }
 }
 

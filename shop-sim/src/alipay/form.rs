@@ -4,18 +4,21 @@ use std::collections::BTreeMap;
 
 use form_urlencoded::{Serializer, parse};
 
-pub(super) type Form = BTreeMap<String, String>;
+/// Parameters by name.
+pub type Form = BTreeMap<String, String>;
 
-pub(super) fn read(body: &str) -> Form {
+/// Reads a body, whatever stands in it.
+pub fn read(body: &str) -> Form {
     parse(body.as_bytes()).into_owned().collect()
 }
 
-pub(super) fn written(form: &Form) -> String {
+/// The body of a form.
+pub fn written(form: &Form) -> String {
     Serializer::new(String::new()).extend_pairs(form).finish()
 }
 
 /// What is signed: all but `without`, sorted, `k=v` joined by `&`.
-pub(super) fn text(form: &Form, without: &[&str]) -> String {
+pub fn text(form: &Form, without: &[&str]) -> String {
     let mut text = String::new();
     for (name, value) in form.iter().filter(|(name, _)| !without.contains(&name.as_str())) {
         if !text.is_empty() {

@@ -4,7 +4,7 @@
 
 mod api;
 mod bill;
-mod form;
+pub mod form;
 mod notice;
 
 use std::{sync::Arc, time::Duration};

@@ -6,15 +6,28 @@ use super::{
     Alipay,
     form::{self, Form},
 };
-use crate::{Outgoing, books::Due, keys::BadKey, time::written};
+use crate::{
+    Outgoing,
+    books::Due,
+    keys::{BadKey, Signer},
+    time::written,
+};
 
 /// The buyer.
 const BUYER: &str = "2088000000000001";
 
 impl Alipay {
     pub(super) fn notice(&self, due: &Due, now: Millis) -> Result<Outgoing, BadKey> {
-        let mut form = self.said(due, now);
-        let sign = self.ours.sign(form::text(&form, &["sign", "sign_type"]).as_bytes())?;
+        self.signed(self.said(due, now), None)
+    }
+
+    /// `form` as it goes over the wire, signed by our key, or by that of `stranger`; a signature within it is replaced.
+    ///
+    /// # Errors
+    /// [`BadKey`].
+    pub fn signed(&self, mut form: Form, stranger: Option<&Signer>) -> Result<Outgoing, BadKey> {
+        let key = stranger.unwrap_or(&self.ours);
+        let sign = key.sign(form::text(&form, &["sign", "sign_type"]).as_bytes())?;
         form.insert("sign".to_owned(), sign);
         let content_type = "application/x-www-form-urlencoded; charset=utf-8".to_owned();
         Ok(Outgoing { headers: vec![("content-type", content_type)], body: form::written(&form).into_bytes() })

@@ -49,8 +49,8 @@ impl Wechat {
         if self.merchant.is_signed(&message, field("signature")) { Ok(()) } else { Err("the signature is wrong") }
     }
 
-    /// The headers that sign `body` with the key at `place`.
-    pub(super) fn signed(&self, place: usize, body: &[u8], now: Millis) -> Option<Vec<(&'static str, String)>> {
+    /// The headers that sign `body` with the key at `place`; none where there is no such key.
+    pub fn signed(&self, place: usize, body: &[u8], now: Millis) -> Option<Vec<(&'static str, String)>> {
         let (serial, signer) = self.platform.get(place)?;
         let (timestamp, nonce) = ((now.get() / 1000).to_string(), letters::<32>()?);
         let mut message = format!("{timestamp}\n{nonce}\n").into_bytes();
@@ -73,7 +73,7 @@ impl Wechat {
     }
 
     /// A resource of a notification: `text` sealed under a nonce of its own.
-    pub(super) fn sealed(&self, kind: &str, mut text: Vec<u8>) -> Option<Value> {
+    pub fn sealed(&self, kind: &str, mut text: Vec<u8>) -> Option<Value> {
         let nonce = letters::<NONCE_LEN>()?;
         let unique = Nonce::try_assume_unique_for_key(nonce.as_bytes()).ok()?;
         self.sealing.seal_in_place_append_tag(unique, Aad::from(kind.as_bytes()), &mut text).ok()?;
@@ -84,6 +84,17 @@ impl Wechat {
             "associated_data": kind,
             "nonce": nonce,
         }))
+    }
+
+    /// The text of a resource, if it was sealed under our key.
+    pub fn opened(&self, resource: &Value) -> Option<Vec<u8>> {
+        let field = |name: &str| resource.get(name).and_then(Value::as_str);
+        let nonce = Nonce::try_assume_unique_for_key(field("nonce")?.as_bytes()).ok()?;
+        let kind = Aad::from(field("associated_data").unwrap_or_default().as_bytes());
+        let mut text = BASE64_STANDARD.decode(field("ciphertext")?).ok()?;
+        let length = self.sealing.open_in_place(nonce, kind, &mut text).ok()?.len();
+        text.truncate(length);
+        Some(text)
     }
 }
 

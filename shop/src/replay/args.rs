@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::{ArgGroup, Args};
 use shop_replay::{fault::Faults, rate::Rate};
 
+use super::channel::Channel;
+
 /// Exactly one source; no target is a fresh shop in this process.
 #[derive(Clone, Debug, Args)]
 #[command(group = ArgGroup::new("source").required(true).args(["file", "from_shop", "generate"]))]
@@ -21,6 +23,12 @@ pub struct ReplayArgs {
     /// The shop: HOST:PORT for gRPC, http://HOST:PORT for REST. Not given: a fresh one in this process.
     #[arg(long, value_name = "ADDR")]
     pub target: Option<String>,
+    /// Whose notifications they are.
+    #[arg(long, value_enum, value_name = "C", default_value = "sandbox")]
+    pub channel: Channel,
+    /// Where `shop sim` keeps the keys of both sides of `--channel`; a fresh shop makes its own when there are none.
+    #[arg(long, value_name = "DIR")]
+    pub keys: Option<PathBuf>,
     /// The buyer of generated orders at a target.
     #[arg(long, value_name = "ID", default_value_t = 345_963_634_385_633_280)]
     pub user: i64,

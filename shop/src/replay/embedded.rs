@@ -3,10 +3,12 @@
 use std::{collections::BTreeMap, error::Error, path::Path};
 
 use sea_orm::{ConnectionTrait, Statement};
-use shop_common::money::Fen;
-use shop_replay::target::Target;
+use shop_common::{money::Fen, time::Millis};
+use shop_replay::{notification::Notification, store, target::Target};
 use tempfile::TempDir;
+use tokio::net::TcpListener;
 
+use super::channel::{Side, Simulated};
 use crate::{
     audit::Schemas,
     config::{Config, fresh},
@@ -24,18 +26,34 @@ pub(super) const AMOUNT: Fen = Fen::new(88_000);
 /// A shop that is gone when the run is over.
 pub(super) struct Embedded {
     shop: Shop,
+    provider: Option<Simulated>,
     _dir: TempDir,
 }
 
 impl Embedded {
-    pub(super) async fn start(file: Option<&Path>, flags: &[(&str, String)]) -> Outcome<Self> {
+    pub(super) async fn start(side: &Side, file: Option<&Path>, flags: &[(&str, String)]) -> Outcome<Self> {
         let dir = tempfile::tempdir()?;
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let of_channel = side.settings(&format!("http://{}", listener.local_addr()?));
         // An order costs what its goods cost.
         let own = fresh(dir.path()).into_iter().chain([("order.shipping_fee_fen", "0".to_owned())]);
-        let flags: Vec<(&str, String)> = flags.iter().cloned().chain(own).collect();
+        let of_channel = of_channel.iter().map(|(key, value)| (key.as_str(), value.clone()));
+        let flags: Vec<(&str, String)> = flags.iter().cloned().chain(own).chain(of_channel).collect();
         let shop = Shop::start(&Config::read(file, &flags)?, None).await?;
         seed(&shop.services.schemas).await?;
-        Ok(Self { shop, _dir: dir })
+        let web = shop.web.first().ok_or("no gateway")?.to_string();
+        Ok(Self { provider: side.simulate(listener, &web)?, shop, _dir: dir })
+    }
+
+    /// The buyers have paid at the provider, whose notifications are ours to send.
+    pub(super) async fn buyers_pay(&self, notifications: &[Notification], now: Millis) -> Outcome<()> {
+        let Some(provider) = &self.provider else {
+            return Ok(store::buyers_pay(&self.schemas().pay, now).await?);
+        };
+        for payment in notifications.iter().filter_map(|notification| notification.payment) {
+            provider.pay(&payment)?;
+        }
+        Ok(())
     }
 
     pub(super) fn schemas(&self) -> &Schemas {
@@ -78,7 +96,11 @@ impl Embedded {
         Ok(priced)
     }
 
-    pub(super) async fn stop(self) {
+    pub(super) async fn stop(self) -> Outcome<()> {
         self.shop.stop().await;
+        match self.provider {
+            Some(provider) => provider.stop().await,
+            None => Ok(()),
+        }
     }
 }

@@ -1,9 +1,11 @@
 //! `shop replay`: payment notifications, recorded or generated, sent to a shop with faults. `docs/replay.md` is its manual.
 
 mod args;
+mod channel;
 mod embedded;
 
 pub use args::ReplayArgs;
+pub(crate) use channel::sandbox_signer;
 
 use std::{
     collections::BTreeMap,
@@ -11,13 +13,12 @@ use std::{
     fs::File,
     io::{BufReader, BufWriter, Write},
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
 use shop_common::{config::Secret, db::DatabaseConfig, money::Fen, time::Clock};
-use shop_pay::SandboxConfig;
 use shop_replay::{
     effects::Effects,
     fault::Faults,
@@ -27,12 +28,12 @@ use shop_replay::{
     recording::{self, Sent},
     report::{Audit, Report, kinds_of},
     run::{Attempted, Options, Run},
-    signer::{SandboxSigner, Signer, Signers},
+    signer::{Signer, Signers},
     store,
     target::{Target, Wanted},
 };
 
-use self::{args::Source, embedded::Embedded};
+use self::{args::Source, channel::Side, embedded::Embedded};
 use crate::{
     assemble::{open_all_to_look, open_to_look},
     audit::{self, Schemas},
@@ -62,14 +63,15 @@ pub async fn replay(
     file: Option<&Path>,
     flags: &[(&str, String)],
 ) -> Outcome<Report> {
-    let recorded = read_source(args).await?;
-    let signer: Arc<dyn Signer> = Arc::new(sandbox_signer(&config.pay.sandbox)?);
-    let signers = Signers::new([Arc::clone(&signer)]);
+    let side = Side::new(args.channel, args.keys.as_deref(), args.target.is_none(), &config.pay)?;
+    let signer = side.signer()?;
+    let recorded = read_source(args, signer.as_ref()).await?;
+    let signers = Signers::new([signer.clone()]);
     let log = args.log.as_deref().map(create_log).transpose()?;
-    let place = Box::pin(Where::open(args, config, file, flags)).await?;
+    let place = Box::pin(Where::open(args, config, &side, file, flags)).await?;
     let replayed = Box::pin(place.replay(args, recorded, signer.as_ref(), &signers, log.as_ref())).await;
     if let Some(embedded) = place.embedded {
-        Box::pin(embedded.stop()).await;
+        Box::pin(embedded.stop()).await?;
     }
     let report = replayed?;
     if let Some(log) = log {
@@ -82,7 +84,7 @@ pub async fn replay(
 }
 
 /// The recorded notifications; none where they are generated.
-async fn read_source(args: &ReplayArgs) -> Outcome<Option<Vec<Notification>>> {
+async fn read_source(args: &ReplayArgs, signer: &dyn Signer) -> Outcome<Option<Vec<Notification>>> {
     let mut recorded = match args.source() {
         Source::Generate => return Ok(None),
         Source::File(path) => {
@@ -94,21 +96,25 @@ async fn read_source(args: &ReplayArgs) -> Outcome<Option<Vec<Notification>>> {
             let pay = open_to_look(&DatabaseConfig { url: Secret::new(url), max_connections: 2 }).await?;
             let recorded = store::recorded(&pay).await;
             pay.close().await;
-            recorded?
+            recorded?.into_iter().filter(|one| one.channel == signer.channel()).collect()
         }
     };
+    if recorded.iter().any(|one| one.channel == signer.channel() && !signer.can_open(&one.body)) {
+        let channel = signer.channel();
+        return Err(
+            format!("a notification of {channel} was sealed under another key: name its keys by --keys DIR").into()
+        );
+    }
+    // A fresh shop has made no refund that it could be told of.
+    if args.from_shop.is_some() && args.target.is_none() {
+        recorded.retain(|one| signer.read(&one.body).is_some());
+    }
     if args.resign {
         for notification in recorded.iter_mut().filter(|notification| notification.expect == Expect::Accepted) {
             notification.sign = notification.sign.or(Some(Sign::OURS));
         }
     }
     Ok(Some(recorded))
-}
-
-/// The sandbox channel as the configuration has it.
-pub(crate) fn sandbox_signer(sandbox: &SandboxConfig) -> Outcome<SandboxSigner> {
-    let key = sandbox.keys.get(&sandbox.kid).ok_or("pay.sandbox.kid names no key of pay.sandbox.keys")?;
-    Ok(SandboxSigner::new(&sandbox.merchant_id, &sandbox.kid, key.clone()))
 }
 
 fn create_log(path: &Path) -> Outcome<Mutex<BufWriter<File>>> {
@@ -121,9 +127,15 @@ fn create_log(path: &Path) -> Outcome<Mutex<BufWriter<File>>> {
 }
 
 impl Where {
-    async fn open(args: &ReplayArgs, config: &Config, file: Option<&Path>, flags: &[(&str, String)]) -> Outcome<Self> {
+    async fn open(
+        args: &ReplayArgs,
+        config: &Config,
+        side: &Side,
+        file: Option<&Path>,
+        flags: &[(&str, String)],
+    ) -> Outcome<Self> {
         let Some(address) = &args.target else {
-            let embedded = Box::pin(Embedded::start(file, flags)).await?;
+            let embedded = Box::pin(Embedded::start(side, file, flags)).await?;
             let schemas = Some(embedded.schemas().clone()).filter(|_| args.audit);
             return Ok(Self { target: embedded.target()?, embedded: Some(embedded), schemas });
         };
@@ -228,7 +240,7 @@ impl Where {
             }
         };
         if let Some(embedded) = &self.embedded {
-            store::buyers_pay(&embedded.schemas().pay, clock.now()).await?;
+            embedded.buyers_pay(&notifications, clock.now()).await?;
         }
         Ok(notifications)
     }
@@ -241,7 +253,7 @@ fn courses(seed: u64, notifications: &[Notification], faults: &Faults, signers: 
     }
     let unsigned = notifications.iter().find(|one| one.sign.is_some() && signers.get(&one.channel).is_none());
     if let Some(unsigned) = unsigned {
-        return Err(format!("nothing can be signed for the channel {:?}", unsigned.channel).into());
+        return Err(format!("nothing can be signed for the channel {:?}; --channel names it", unsigned.channel).into());
     }
     Ok(plan(seed, &subjects, faults))
 }
