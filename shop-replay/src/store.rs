@@ -14,6 +14,8 @@ use crate::notification::{Expect, Headers, Notification, PaymentRef};
 
 /// Most rows of one page.
 const PAGE: usize = 1000;
+/// What the number of an answer begins with.
+const ANSWER: &str = "query-";
 
 /// A row of `trade_pay_notify` with its payment.
 #[derive(FromQueryResult)]
@@ -29,7 +31,8 @@ struct Row {
     amount_fen: Option<i64>,
 }
 
-/// The genuine notifications that a shop has recorded, in the order in which they first came.
+/// The genuine notifications that a shop has recorded, in the order in which they first came. What a channel answered when
+/// it was asked stands among them, and is none.
 pub async fn recorded(pay: &Db) -> Result<Vec<Notification>> {
     let mut rows: Vec<Row> = Vec::new();
     loop {
@@ -50,6 +53,7 @@ pub async fn recorded(pay: &Db) -> Result<Vec<Notification>> {
             break;
         }
     }
+    rows.retain(|row| !row.notify_id.starts_with(ANSWER));
     rows.sort_by(|a, b| (a.create_ms, &a.notify_id).cmp(&(b.create_ms, &b.notify_id)));
     let first = rows.first().map_or(0, |row| row.create_ms);
     Ok(rows.into_iter().map(|row| row.into_notification(first)).collect())

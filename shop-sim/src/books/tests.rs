@@ -36,6 +36,17 @@ fn a_trade_is_announced_once_by_its_number() {
 }
 
 #[test]
+fn whoever_tells_the_merchant_himself_pays_untold() {
+    let mut books = announced();
+    let (trade, is_new) = books.pay_untold("1", NOW).unwrap();
+    assert_eq!((trade.state, trade.paid, is_new, books.to_send()), (State::Paid, Some(NOW), true, 0));
+    assert_eq!(books.pay("1", NOW).unwrap(), trade, "paid once");
+    assert_eq!((books.pay_untold("1", NOW), books.to_send()), (Ok((trade, false)), 0));
+    refund(&mut books, "r", 1).unwrap();
+    assert_eq!(books.to_send(), 1, "a refund is told");
+}
+
+#[test]
 fn what_is_closed_cannot_be_paid_and_what_is_paid_cannot_be_closed() {
     let mut books = announced();
     books.close("1").unwrap();

@@ -87,6 +87,11 @@ impl Running {
         Some((Self { child, said }, line))
     }
 
+    /// What it says next.
+    pub(crate) async fn says(&mut self) -> String {
+        timeout(PATIENCE, self.said.next_line()).await.expect("it says it in time").unwrap().expect("it runs")
+    }
+
     /// Its number.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id().expect("it runs")

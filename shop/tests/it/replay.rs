@@ -1,5 +1,6 @@
 //! `shop replay`: its verdicts are right, its plan is kept, and its manual tells the truth.
 
+mod channels;
 mod deaf;
 mod manual;
 
