@@ -46,10 +46,13 @@ enum Kind {
 
 /// A provider's simulator in this process. It tells of refunds; that a payment was paid is for the replay to tell.
 pub(super) struct Simulated {
-    pay: Box<dyn Fn(&PaymentRef) -> Result<(), Refused> + Send + Sync>,
+    buyer: Box<Buyer>,
     served: Served,
     telling: JoinHandle<()>,
 }
+
+/// Pays a payment.
+type Buyer = dyn Fn(&PaymentRef) -> Result<(), Refused> + Send + Sync;
 
 impl Channel {
     const fn name(self) -> &'static str {
@@ -145,16 +148,16 @@ impl Simulated {
                 sleep(LOOK).await;
             }
         });
-        let pay = Box::new(move |payment: &PaymentRef| {
+        let buyer = Box::new(move |payment: &PaymentRef| {
             let now = sim.now();
             sim.books().pay_untold(&payment.pay_id.to_string(), now).map(drop)
         });
-        Ok(Some(Self { pay, served, telling }))
+        Ok(Some(Self { buyer, served, telling }))
     }
 
     /// The buyer pays.
     pub(super) fn pay(&self, payment: &PaymentRef) -> Result<(), Refused> {
-        (self.pay)(payment)
+        (self.buyer)(payment)
     }
 
     pub(super) async fn stop(self) -> Outcome<()> {

@@ -99,7 +99,8 @@ async fn read_source(args: &ReplayArgs, signer: &dyn Signer) -> Outcome<Option<V
             recorded?.into_iter().filter(|one| one.channel == signer.channel()).collect()
         }
     };
-    if recorded.iter().any(|one| one.channel == signer.channel() && !signer.can_open(&one.body)) {
+    let is_sealed = |one: &Notification| one.channel == signer.channel() && !signer.can_open(&one.body);
+    if recorded.iter().any(|one| one.expect == Expect::Accepted && is_sealed(one)) {
         let channel = signer.channel();
         return Err(
             format!("a notification of {channel} was sealed under another key: name its keys by --keys DIR").into()
