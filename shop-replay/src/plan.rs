@@ -34,6 +34,8 @@ pub struct Subject {
     pub copies: Copies,
     /// How it is sent.
     pub manner: Manner,
+    /// Whether it may be sent at the time of another one; not where one before its payment is there must stay the first.
+    pub can_move: bool,
 }
 
 /// What happens to one notification.
@@ -77,8 +79,15 @@ enum Stream {
 }
 
 impl Subject {
-    /// What the plan has to know of `notification`.
-    pub fn of(notification: &Notification, signers: &Signers) -> Self {
+    /// What the plan has to know of each.
+    pub fn all(notifications: &[Notification], signers: &Signers) -> Vec<Self> {
+        let payment = |one: &Notification| one.payment.map(|payment| payment.pay_id);
+        let early: BTreeSet<i64> = notifications.iter().filter(|one| one.manner.early).filter_map(payment).collect();
+        let can_move = |one: &Notification| payment(one).is_none_or(|pay_id| !early.contains(&pay_id));
+        notifications.iter().map(|one| Self { can_move: can_move(one), ..Self::of(one, signers) }).collect()
+    }
+
+    fn of(notification: &Notification, signers: &Signers) -> Self {
         let signer = signers.get(&notification.channel);
         let is_read = || signer.is_some_and(|signer| signer.read(&notification.body).is_some());
         Self {
@@ -87,6 +96,7 @@ impl Subject {
             has_order: notification.payment.is_some(),
             copies: notification.copies,
             manner: notification.manner,
+            can_move: true,
         }
     }
 }
@@ -95,7 +105,7 @@ impl Subject {
 pub fn plan(seed: u64, subjects: &[Subject], faults: &Faults) -> Vec<Course> {
     let mut courses: Vec<Course> = subjects.iter().map(Course::undisturbed).collect();
     let draw = |stream, rate, among: fn(&Subject) -> bool| draw(seed, stream, rate, subjects, among);
-    reorder(&mut courses, draw(Stream::Reorder, faults.reorder, |_| true));
+    reorder(&mut courses, draw(Stream::Reorder, faults.reorder, |subject| subject.can_move));
     let mut of_genuine = |stream, rate, fault: &mut dyn FnMut(&mut Course, &mut ChaCha8Rng)| {
         disturb(&mut courses, draw(stream, rate, |subject| subject.is_genuine), fault);
     };

@@ -1,10 +1,12 @@
 use proptest::prelude::*;
+use shop_common::money::Fen;
 
 use super::*;
+use crate::notification::PaymentRef;
 
 fn subject(number: usize, is_genuine: bool, has_order: bool) -> Subject {
     let at = Duration::from_millis(u64::try_from(number).unwrap());
-    Subject { at, is_genuine, has_order, copies: Copies::ONE, manner: Manner::default() }
+    Subject { at, is_genuine, has_order, copies: Copies::ONE, manner: Manner::default(), can_move: true }
 }
 
 fn subjects(genuine: usize) -> Vec<Subject> {
@@ -120,5 +122,24 @@ fn without_faults_everything_is_sent_once_and_in_time() {
     for (course, subject) in plan(1, &subjects(9), &Faults::NONE).into_iter().zip(subjects(9)) {
         assert_eq!(course.at, subject.at);
         assert_eq!(course.attempts, [Attempt::Genuine(Copies::ONE, Manner::default())]);
+    }
+}
+
+#[test]
+fn one_that_was_too_early_stays_the_first_of_its_payment() {
+    let line = |pay_id: i64, at: u64, early: bool| {
+        let payment = PaymentRef { pay_id, order_id: pay_id, user_id: 1, amount: Fen::new(1) };
+        let at = Duration::from_millis(at);
+        let manner = Manner { early, ..Manner::default() };
+        Notification { payment: Some(payment), manner, ..Notification::genuine("x", Vec::new(), at) }
+    };
+    let recorded = [line(1, 0, true), line(1, 1, false), line(2, 2, false), line(3, 3, false)];
+    let subjects = Subject::all(&recorded, &Signers::default());
+    for seed in 0..20 {
+        let times: Vec<_> = plan(seed, &subjects, &Faults { reorder: Rate::ALL, ..Faults::NONE })
+            .iter()
+            .map(|course| course.at.as_millis())
+            .collect();
+        assert_eq!(times[..2], [0, 1], "{seed}");
     }
 }

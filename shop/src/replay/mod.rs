@@ -248,7 +248,7 @@ impl Where {
 }
 
 fn courses(seed: u64, notifications: &[Notification], faults: &Faults, signers: &Signers) -> Outcome<Vec<Course>> {
-    let subjects: Vec<Subject> = notifications.iter().map(|one| Subject::of(one, signers)).collect();
+    let subjects = Subject::all(notifications, signers);
     if !faults.late.is_none() && !subjects.iter().any(|subject| subject.has_order) {
         return Err("--late cancels orders, and no notification says whose order it pays".into());
     }

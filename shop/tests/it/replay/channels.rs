@@ -152,7 +152,7 @@ fn what_is_written_is_read_and_altered() {
     );
 }
 
-/// Everything goes wrong, and then the same again from what was written down, in another fresh shop.
+/// Everything goes wrong, and then the same again from what was written down, in other fresh shops: as it was, and worse.
 async fn everything_goes_wrong(channel: &str, seed: &str) {
     let dir = tempdir().unwrap();
     let (log, keys) = (dir.path().join("run.jsonl"), dir.path().join("keys"));
@@ -172,6 +172,7 @@ async fn everything_goes_wrong(channel: &str, seed: &str) {
     let kinds: Vec<&str> = first["kinds"].as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(kinds, KINDS, "every fault has struck");
     clean(&[log]).await;
+    clean(&[log, "--all", "0.3", "--seed", seed]).await;
 }
 
 #[tokio::test]
