@@ -124,8 +124,8 @@ fn foreign(channel: &str) -> String {
     if channel == "alipay" { "wechat" } else { "alipay" }.to_owned()
 }
 
-/// The age that is as far out of the channel's window as `age_s` is out of one of five minutes. Ahead of the shop's clock
-/// every channel has five minutes.
+/// The age that is as far out of the channel's window as `age_s` is out of one of five minutes. Ahead of the shop's
+/// clock every channel has five minutes.
 fn stale_s(signer: &dyn Signer, age_s: i64) -> i64 {
     let wider = signer.oldest().saturating_sub(WINDOW).as_secs();
     if age_s > 0 { age_s.saturating_add(i64::try_from(wider).unwrap_or(i64::MAX)) } else { age_s }

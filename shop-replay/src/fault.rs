@@ -54,8 +54,8 @@ pub enum Forgery {
     WrongKey,
     /// Signed by a key that is not in force any more.
     RevokedKey,
-    /// Rightly signed this many seconds ago, and as many more as the channel's window is wider than five minutes; less than
-    /// zero = from the future.
+    /// Rightly signed this many seconds ago, and as many more as the channel's window is wider than five minutes; less
+    /// than zero = from the future.
     Stale(i64),
     /// The body of another channel.
     ForeignBody,

@@ -34,7 +34,7 @@ pub struct Subject {
     pub copies: Copies,
     /// How it is sent.
     pub manner: Manner,
-    /// Whether it may be sent at the time of another one; not where one before its payment is there must stay the first.
+    /// Whether it may be sent at the time of another one; not where an early one of its payment must stay the first.
     pub can_move: bool,
 }
 

@@ -31,8 +31,8 @@ struct Row {
     amount_fen: Option<i64>,
 }
 
-/// The genuine notifications that a shop has recorded, in the order in which they first came. What a channel answered when
-/// it was asked stands among them, and is none.
+/// The genuine notifications that a shop has recorded, in the order in which they first came. What a channel answered
+/// when it was asked stands among them, and is none.
 pub async fn recorded(pay: &Db) -> Result<Vec<Notification>> {
     let mut rows: Vec<Row> = Vec::new();
     loop {

@@ -77,7 +77,7 @@ impl Side {
         let own = if keys.is_none() && is_fresh { Some(tempfile::tempdir()?) } else { None };
         let dir = keys.or(own.as_ref().map(TempDir::path));
         let dir = dir.filter(|dir| is_fresh || merchant::are_kept(dir, name)).ok_or_else(|| {
-            format!("only the provider can sign for {name}: name the keys of its simulator by --keys DIR (`shop sim {name}`)")
+            format!("only the provider can sign for {name}: --keys DIR names the keys that `shop sim {name}` keeps")
         })?;
         let or = |configured: &str, known: &str| if configured.is_empty() { known } else { configured }.to_owned();
         let kind = if channel == Channel::Alipay {

@@ -1,5 +1,5 @@
-//! Alipay and WeChat Pay: the harness signs like the provider, the shop's channel believes exactly that, and a run goes the
-//! way that the sandbox's goes.
+//! Alipay and WeChat Pay: the harness signs like the provider, the shop's channel believes exactly that, and a run goes
+//! the way that the sandbox's goes.
 
 use std::path::Path;
 
@@ -152,7 +152,8 @@ fn what_is_written_is_read_and_altered() {
     );
 }
 
-/// Everything goes wrong, and then the same again from what was written down, in other fresh shops: as it was, and worse.
+/// Everything goes wrong, and then the same again from what was written down, in other fresh shops: as it was, and
+/// worse.
 async fn everything_goes_wrong(channel: &str, seed: &str) {
     let dir = tempdir().unwrap();
     let (log, keys) = (dir.path().join("run.jsonl"), dir.path().join("keys"));
