@@ -21,10 +21,11 @@ use shop_replay::{
     signer::{AlipaySigner, Change, Signer, Trade, WechatSigner},
 };
 use shop_sim::{alipay::Alipay, keys::Pair, wechat};
+use shop_testkit::participant::execute;
 use tempfile::tempdir;
 
 use super::{HEAD, KINDS, number, replay, report, write};
-use crate::child::{Running, Up, run, stderr, stdout};
+use crate::child::{Running, Up, run, schemas, stderr, stdout};
 
 const CHANNELS: [&str; 2] = ["alipay", "wechat"];
 const NOW: Millis = Millis::new(1_790_000_000_000);
@@ -211,6 +212,15 @@ async fn a_shop_with_a_real_channel_is_a_target_and_a_source() {
         let keys = data.join(format!("sim-{channel}"));
         let (keys, data_dir) = (keys.to_str().unwrap(), data.to_str().unwrap());
         let faults = ["--tamper", "1", "--wrong-key", "1", "--stale", "1", "--foreign", "1", "--duplicate", "0.5"];
+        // What the channel answered when it was asked is recorded too, and nobody sends it.
+        let (schemas, now) = (schemas(&data).await, Clock::system().now().get());
+        let answer = format!(
+            "INSERT INTO trade_pay_notify \
+             (channel, notify_id, pay_id, body_hash, body, headers, verdict, times, create_ms, last_ms) \
+             VALUES ('{channel}', 'query-1', 1, '', '1 T1 88000 5', '{{}}', 'applied', 1, {now}, {now})"
+        );
+        execute(&schemas.pay, &answer).await;
+        schemas.close().await;
         for args in [
             &[&["--generate", "8", "--target", &grpc][..], &faults].concat()[..],
             &[&["--generate", "8", "--target", &rest, "--slow", "1"][..], &faults].concat(),
