@@ -91,9 +91,12 @@ impl Db {
     /// Connects; creates a SQLite file that is not there.
     ///
     /// # Errors
-    /// The database is away, or a MySQL schema is not `utf8mb4_bin` or not READ COMMITTED.
+    /// The database is away or may have no connections, or a MySQL schema is not `utf8mb4_bin` or not READ COMMITTED.
     pub async fn connect(config: &DatabaseConfig) -> Result<Self> {
         let url = config.url.reveal();
+        if config.max_connections == 0 {
+            return Err(Failure::NotRun("max_connections must be at least 1".into()));
+        }
         if url.starts_with("sqlite:") {
             let read = open(sqlite(url, config.max_connections), url).await?;
             let write = open(sqlite(url, 1), url).await?;

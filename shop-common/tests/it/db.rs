@@ -134,6 +134,14 @@ async fn a_schema_of_another_collation_is_refused() {
     assert!(refused.to_string().contains("utf8mb4_bin"), "{refused}");
 }
 
+#[tokio::test]
+async fn without_a_connection_it_is_said_at_once() {
+    for url in ["sqlite:///no/such/file", "mysql://root@127.0.0.1:1/shop"] {
+        let refused = Db::connect(&DatabaseConfig { url: Secret::new(url.to_owned()), max_connections: 0 }).await;
+        assert!(refused.unwrap_err().to_string().contains("max_connections must be at least 1"), "{url}");
+    }
+}
+
 async fn isolation(tx: &Tx) -> String {
     let ask = Statement::from_string(tx.get_database_backend(), "SELECT @@tx_isolation AS isolation");
     tx.query_one_raw(ask).await.unwrap().unwrap().try_get("", "isolation").unwrap()

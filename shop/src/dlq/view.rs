@@ -127,6 +127,18 @@ impl fmt::Display for Entry {
     }
 }
 
+/// As it is, but for what a terminal would obey.
+fn harmless(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '"' | '\'' | '\\' => shown.push(character),
+            other => shown.extend(other.escape_debug()),
+        }
+    }
+    shown
+}
+
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { entry, bytes, body, body_hex } = self;
@@ -134,7 +146,7 @@ impl fmt::Display for Shown {
         let (topic, tag, key) = (entry.topic.escape_debug(), entry.tag.escape_debug(), entry.key.escape_debug());
         writeln!(f, "topic {topic}  tag {tag}  key {key}")?;
         match (body, body_hex) {
-            (Some(text), _) => write!(f, "{bytes} bytes of text:\n{}", text.escape_debug()),
+            (Some(text), _) => write!(f, "{bytes} bytes of text:\n{}", harmless(text)),
             (None, Some(digits)) => write!(f, "{bytes} bytes that are no UTF-8 text, hexadecimal:\n{digits}"),
             (None, None) => write!(f, "{bytes} bytes"),
         }
@@ -144,5 +156,16 @@ impl fmt::Display for Shown {
 impl fmt::Display for Done<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}: {}", self.action, self.id, self.result)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::harmless;
+
+    #[test]
+    fn a_body_is_shown_as_it_is_but_for_what_a_terminal_obeys() {
+        assert_eq!(harmless(r#"{"a":"\u00e9 课程 it's"}"#), r#"{"a":"\u00e9 课程 it's"}"#);
+        assert_eq!(harmless("\u{1b}[2J\n\u{202e}"), "\\u{1b}[2J\\n\\u{202e}");
     }
 }

@@ -66,6 +66,9 @@ pub async fn replay(
     let side = Side::new(args.channel, args.keys.as_deref(), args.target.is_none(), &config.pay)?;
     let signer = side.signer()?;
     let recorded = read_source(args, signer.as_ref()).await?;
+    if recorded.as_ref().map_or(args.generate == Some(0), Vec::is_empty) {
+        return Err("there is no notification to send".into());
+    }
     let signers = Signers::new([signer.clone()]);
     let log = args.log.as_deref().map(create_log).transpose()?;
     let place = Box::pin(Where::open(args, config, &side, file, flags)).await?;

@@ -164,8 +164,11 @@ async fn bad_input_sends_nothing() {
     let newer = file("newer", &["{\"shop_replay\":2}", &genuine(1)]);
     let unsigned = file("unsigned", &[HEAD, &genuine(1).replace("\"channel\":\"sandbox\"", "\"channel\":\"nobody\"")]);
     let early = file("early", &[HEAD, &genuine(1).replace("accepted\"", "refused\",\"early\":true")]);
+    let empty = file("empty", &[HEAD]);
     for (args, said) in [
-        (vec![&broken[..]], "line 3: EOF while parsing"),
+        (vec![&empty[..]], "there is no notification to send"),
+        (vec!["--generate", "0"], "there is no notification to send"),
+        (vec![&broken], "line 3: EOF while parsing"),
         (vec![&newer], "line 1: version 2 is not known, only 1 is"),
         (vec!["/no/such/file"], "/no/such/file: No such file"),
         (vec!["--from-shop", "/no/such/shop"], "there is no file /no/such/shop/pay.db"),
