@@ -134,8 +134,8 @@ fn stale_s(signer: &dyn Signer, age_s: i64) -> i64 {
 /// With this bit flipped, or the next one that makes it another body; none where no bit does.
 fn flipped(signer: &dyn Signer, body: &[u8], bit: u64) -> Option<Vec<u8>> {
     let bits = u64::try_from(body.len()).unwrap_or(u64::MAX).saturating_mul(8);
-    let bodies = (0..bits).map(|further| with_a_bit_flipped(body, (bit % bits.max(1)).saturating_add(further)));
-    bodies.into_iter().find(|flipped| !signer.is_same(flipped, body))
+    let mut bodies = (0..bits).map(|further| with_a_bit_flipped(body, (bit % bits.max(1)).saturating_add(further)));
+    bodies.find(|flipped| !signer.is_same(flipped, body))
 }
 
 fn with_a_bit_flipped(body: &[u8], bit: u64) -> Vec<u8> {

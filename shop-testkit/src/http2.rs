@@ -187,6 +187,19 @@ impl RawHttp2 {
     }
 }
 
+/// Calls of `path` that nobody lets pass: what is wrong with them, and their frames.
+pub fn floods(path: &str) -> [(&'static str, Vec<Frame>); 3] {
+    let reset = (0..90).map(|number| 2 * number + 1);
+    let reset = reset.flat_map(|stream| [Frame::call(stream, END_HEADERS, path), Frame::reset(stream)]);
+    let endless = |more: Vec<Frame>| [vec![Frame::call(1, NONE, path)], more].concat();
+    let large = header("x-large", &"x".repeat(16_000));
+    [
+        ("B57 calls that are reset", reset.collect()),
+        ("B58 headers without an end", endless(vec![Frame::new(CONTINUATION, NONE, 1, []); 100])),
+        ("B51 B58 a mebibyte of headers", endless(vec![Frame::new(CONTINUATION, NONE, 1, large); 64])),
+    ]
+}
+
 /// Why the connection was closed, if it was said.
 pub fn farewell(frames: &[Frame]) -> Option<u32> {
     frames.iter().rev().find(|frame| frame.kind == GO_AWAY)?.error()

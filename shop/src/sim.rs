@@ -25,7 +25,7 @@ use self::merchant::{AlipayMerchant, WechatMerchant};
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Pause between two looks at what has to be sent.
-pub(crate) const LOOK: Duration = Duration::from_millis(200);
+const LOOK: Duration = Duration::from_millis(200);
 
 /// Which provider.
 #[derive(Debug, Subcommand)]
@@ -131,6 +131,14 @@ impl WechatWanted {
     }
 }
 
+/// Tells the merchant what he is to be told, for as long as it is awaited.
+pub(crate) async fn tell<P: Provider>(sim: &Sim<P>) {
+    loop {
+        sim.run_once(sim.now()).await;
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
 /// Says where it is, and how the shop is told of it.
 fn announce(channel: &str, base: &str, dir: &Path, settings: &[(&str, String)]) {
     println!("{channel} simulator up: {base} | keys {}", dir.display());
@@ -158,14 +166,8 @@ impl Common {
         let sim =
             Sim::new(provider, Clock::system(), Faults::seeded(self.seed, self.odds()), base, self.notify.clone())?;
         let served = serve(P::routes(Arc::clone(&sim)), listener)?;
-        let sending = async {
-            loop {
-                sim.run_once(sim.now()).await;
-                tokio::time::sleep(LOOK).await;
-            }
-        };
         tokio::select! {
-            () = sending => {}
+            () = tell(&sim) => {}
             () = stop => {}
         }
         Ok(served.stop().await?)

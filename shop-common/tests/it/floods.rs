@@ -5,8 +5,8 @@ use std::time::Duration;
 use prost::Message;
 use shop_common::service::ServerLimits;
 use shop_testkit::http2::{
-    CONTINUATION, DATA, END_HEADERS, ENHANCE_YOUR_CALM, Frame, GO_AWAY, HEADERS, NONE, PING, PREFACE, PROTOCOL_ERROR,
-    REFUSED_STREAM, RST_STREAM, RawHttp2, SETTINGS, call, farewell, header, integer,
+    DATA, END_HEADERS, ENHANCE_YOUR_CALM, Frame, GO_AWAY, HEADERS, NONE, PING, PREFACE, PROTOCOL_ERROR, REFUSED_STREAM,
+    RST_STREAM, RawHttp2, SETTINGS, call, farewell, floods, header, integer,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -46,18 +46,10 @@ async fn others_are_served(served: &Served, points: &Points, what: &str) {
 
 #[tokio::test]
 async fn whoever_floods_is_sent_away_and_nothing_is_run() {
-    let reset = |stream| [Frame::call(stream, END_HEADERS, REVERSE), Frame::reset(stream)];
-    let endless = [Frame::new(HEADERS, NONE, 1, call(REVERSE))];
-    let empty = (0..100).map(|_| Frame::new(CONTINUATION, NONE, 1, []));
-    let large = header("x-large", &"x".repeat(16_000));
-    let full = (0..64).map(|_| Frame::new(CONTINUATION, NONE, 1, large.clone()));
+    let calm = floods(REVERSE).map(|(what, frames)| (what, frames, ENHANCE_YOUR_CALM));
     let table = [integer(0x20, 5, 1 << 20), call(REVERSE)].concat();
-    for (what, frames, why) in [
-        ("B57 calls that are reset", streams(90).flat_map(reset).collect::<Vec<Frame>>(), ENHANCE_YOUR_CALM),
-        ("B58 empty headers", endless.iter().cloned().chain(empty).collect(), ENHANCE_YOUR_CALM),
-        ("B51 B58 a mebibyte of headers", endless.iter().cloned().chain(full).collect(), ENHANCE_YOUR_CALM),
-        ("B58 a table of a mebibyte", vec![Frame::new(HEADERS, END_HEADERS, 1, table)], PROTOCOL_ERROR),
-    ] {
+    let table = ("B58 a table of a mebibyte", vec![Frame::new(HEADERS, END_HEADERS, 1, table)], PROTOCOL_ERROR);
+    for (what, frames, why) in calm.into_iter().chain([table]) {
         let points = Points::new();
         let served = serve(&points, "127.0.0.1:0").await;
         assert_eq!(closed_after(&served, &frames).await, Some(why), "{what}");

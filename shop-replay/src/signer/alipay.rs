@@ -6,17 +6,16 @@ use std::time::Duration;
 
 use shop_common::{id::canonical_integer, money::Fen, time::Millis};
 use shop_sim::{
-    Outgoing, Provider,
+    Outgoing, Provider as _,
     alipay::{
         Alipay,
         form::{self, Form},
     },
-    books::Due,
     keys::{BadKey, Pair, Signer as RsaKey},
     time::written,
 };
 
-use super::{Change, Said, Signed, Signer, Trade, Unsignable, paid};
+use super::{Change, Said, Signed, Signer, Trade, Unsignable};
 use crate::notification::Key;
 
 /// Its name.
@@ -59,9 +58,7 @@ impl Signer for AlipaySigner {
     }
 
     fn notification(&self, trade: &Trade) -> Result<Vec<u8>, Unsignable> {
-        let due: Due = paid(trade, format!("2088{}", trade.pay_id));
-        let outgoing = self.provider.notification(&due, trade.paid).ok_or(Unsignable)?;
-        Ok(outgoing.body)
+        super::written(&self.provider, trade, "2088")
     }
 
     /// What is no form has no place for a signature and stays as it is.

@@ -7,7 +7,10 @@ mod wechat;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use shop_common::{money::Fen, time::Millis};
-use shop_sim::books::{self, Due, State};
+use shop_sim::{
+    Provider,
+    books::{self, Due, State},
+};
 
 pub use self::{alipay::AlipaySigner, sandbox::SandboxSigner, wechat::WechatSigner};
 use crate::notification::{Headers, Key};
@@ -103,9 +106,10 @@ pub trait Signer: Send + Sync {
     }
 }
 
-/// What a simulator has to tell once `trade` was paid; `trade_no` is the provider's own number of it.
-fn paid(trade: &Trade, trade_no: String) -> Due {
+/// The body in which `provider` says that `trade` was paid; its own number of it begins with `prefix`.
+fn written(provider: &impl Provider, trade: &Trade, prefix: &str) -> Result<Vec<u8>, Unsignable> {
     let (out_trade_no, amount, paid) = (trade.pay_id.to_string(), trade.amount, trade.paid);
+    let trade_no = format!("{prefix}{out_trade_no}");
     let (subject, state, refunded) = ("replayed".to_owned(), State::Paid, Fen::ZERO);
     let of_books = books::Trade {
         out_trade_no,
@@ -118,7 +122,8 @@ fn paid(trade: &Trade, trade_no: String) -> Due {
         paid: Some(paid),
         refunded,
     };
-    Due { id: format!("replay-{}", trade.pay_id), trade: of_books, refund: None, attempts: 0 }
+    let due = Due { id: format!("replay-{}", trade.pay_id), trade: of_books, refund: None, attempts: 0 };
+    Ok(provider.notification(&due, paid).ok_or(Unsignable)?.body)
 }
 
 /// The channels that the harness can sign for, by name.

@@ -7,12 +7,12 @@ use std::time::Duration;
 use serde_json::Value;
 use shop_common::{id::canonical_integer, money::Fen, time::Millis};
 use shop_sim::{
-    Provider,
+    Provider as _,
     keys::{BadKey, Pair},
     wechat::{Keys, Wechat},
 };
 
-use super::{Change, Said, Signed, Signer, Trade, Unsignable, paid};
+use super::{Change, Said, Signed, Signer, Trade, Unsignable};
 use crate::notification::Key;
 
 /// Its name.
@@ -71,9 +71,7 @@ impl Signer for WechatSigner {
     }
 
     fn notification(&self, trade: &Trade) -> Result<Vec<u8>, Unsignable> {
-        let due = paid(trade, format!("4200{}", trade.pay_id));
-        let outgoing = self.provider.notification(&due, trade.paid).ok_or(Unsignable)?;
-        Ok(outgoing.body)
+        super::written(&self.provider, trade, "4200")
     }
 
     fn sign(&self, body: &[u8], key: Key, at: Millis) -> Result<Signed, Unsignable> {

@@ -11,11 +11,11 @@ use shop_replay::{
 };
 use shop_sim::{Provider, Served, Sim, books::Refused, faults::Faults, serve, wechat::Wechat};
 use tempfile::TempDir;
-use tokio::{net::TcpListener, task::JoinHandle, time::sleep};
+use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::sim::{
-    LOOK,
     merchant::{self, AlipayMerchant, WechatMerchant},
+    tell,
 };
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
@@ -142,12 +142,7 @@ impl Simulated {
         let sim = Sim::new(provider, Clock::system(), Faults::none(), &base, Some(callbacks))?;
         let served = serve(P::routes(Arc::clone(&sim)), listener)?;
         let tells = Arc::clone(&sim);
-        let telling = tokio::spawn(async move {
-            loop {
-                tells.run_once(tells.now()).await;
-                sleep(LOOK).await;
-            }
-        });
+        let telling = tokio::spawn(async move { tell(&tells).await });
         let buyer = Box::new(move |payment: &PaymentRef| {
             let now = sim.now();
             sim.books().pay_untold(&payment.pay_id.to_string(), now).map(drop)

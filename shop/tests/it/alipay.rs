@@ -1,8 +1,6 @@
 //! A running shop with the channel alipay and Alipay's simulator: order, code, buyer, notification, refund, bill.
 
-use std::{
-    collections::BTreeSet, fs, os::unix::fs::PermissionsExt, path::Path, process::Stdio, sync::Arc, time::Duration,
-};
+use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration};
 
 use serde_json::Value;
 use shop_common::{money::Fen, time::Clock};
@@ -22,12 +20,9 @@ use shop_sim::{
 };
 use shop_testkit::{eventually, participant::execute};
 use tempfile::tempdir;
-use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    net::TcpListener,
-};
+use tokio::net::TcpListener;
 
-use crate::child::{self, Up, run, shop, stderr, stdout};
+use crate::child::{self, Running, Up, run, stderr, stdout};
 
 const USER: i64 = 1;
 const BOOK: i64 = 1;
@@ -193,26 +188,22 @@ async fn a_configuration_that_cannot_work_does_not_start() {
 async fn the_simulator_makes_its_keys_once_and_refuses_what_nobody_signed() {
     let dir = tempdir().unwrap();
     let start = async || {
-        let mut command = shop(dir.path(), &["sim", "alipay", "--listen", "127.0.0.1:0"]);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        // Whoever no longer listens ends it: what it says is read as long as it runs.
-        let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
-        let line = said.next_line().await.unwrap().unwrap();
-        (child, line, said)
+        let args = ["sim", "alipay", "--listen", "127.0.0.1:0"];
+        Running::start(dir.path(), &args, &dir.path().join("sim.log")).await.unwrap()
     };
-    let (mut first, said, _rest) = start().await;
+    let (first, said) = start().await;
     let base = said.strip_prefix("alipay simulator up: ").and_then(|rest| rest.split_once(" | ")).unwrap().0;
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let body =
         format!("app_id={APP}&method=alipay.trade.query&charset=utf-8&sign_type=RSA2&format=JSON&version=1.0&sign=x");
     let answer = http.post(format!("{base}{GATEWAY}")).body(body).send().await.unwrap().text().await.unwrap();
     assert!(answer.contains("isv.invalid-signature"), "{answer}");
-    first.kill().await.unwrap();
+    first.kill().await;
 
     let private = dir.path().join("sim-alipay/alipay_private.pem");
     assert_eq!(fs::metadata(&private).unwrap().permissions().mode() & 0o777, 0o600);
     let before = fs::read(&private).unwrap();
-    let (mut again, _, _rest) = start().await;
-    again.kill().await.unwrap();
+    let (again, _) = start().await;
+    again.kill().await;
     assert_eq!(fs::read(&private).unwrap(), before);
 }

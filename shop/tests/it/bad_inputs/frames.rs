@@ -5,7 +5,7 @@ use shop_proto::{
     goods::v1::GetGoodsRequest,
     order::v1::{ConfirmOrderRequest, GetOrderRequest},
 };
-use shop_testkit::http2::{CONTINUATION, END_HEADERS, Frame, NONE, RawHttp2, header};
+use shop_testkit::http2::{END_HEADERS, Frame, NONE, RawHttp2, floods};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -212,19 +212,8 @@ fn forged_origins(world: &World) -> Vec<Case> {
 pub(super) async fn floods_are_sent_away(world: &World) {
     let before = world.dump().await;
     let write = prost::Message::encode_to_vec(&order("flood"));
-    let open = |stream| Frame::call(stream, END_HEADERS, CONFIRM);
-    let reset = (0..90).flat_map(|number| [open(2 * number + 1), Frame::reset(2 * number + 1)]);
-    let endless = (0..100).map(|_| Frame::new(CONTINUATION, NONE, 1, []));
-    let large = header("x-large", &"y".repeat(16_000));
-    let full = (0..64).map(|_| Frame::new(CONTINUATION, NONE, 1, large.clone()));
-    let first = || Frame::call(1, NONE, CONFIRM);
-    let twice = [first(), open(1), Frame::message(1, &write)];
-    for (what, frames) in [
-        ("B57 calls that are reset", reset.collect::<Vec<Frame>>()),
-        ("B58 headers without an end", [first()].into_iter().chain(endless).collect()),
-        ("B51 a mebibyte of headers", [first()].into_iter().chain(full).collect()),
-        ("B58 headers within headers", twice.into()),
-    ] {
+    let twice = vec![Frame::call(1, NONE, CONFIRM), Frame::call(1, END_HEADERS, CONFIRM), Frame::message(1, &write)];
+    for (what, frames) in floods(CONFIRM).into_iter().chain([("B58 headers within headers", twice)]) {
         let mut raw = RawHttp2::connect(world.up.grpc, &[]).await.unwrap();
         // Whoever is cut off in the middle has been sent away too.
         drop(raw.send(&frames).await);
