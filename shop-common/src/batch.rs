@@ -4,18 +4,24 @@
 //! that rolls back is run once more as a whole (another writer was faster), then each command alone in queue order, so
 //! that one poisonous command never fails its neighbours; and a command alone once more, which may have lost a deadlock.
 
-use std::{collections::VecDeque, future::Future, mem, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    future::{Future, ready},
+    mem,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tokio::{
-    sync::{Semaphore, mpsc, oneshot},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     time::{Instant, timeout, timeout_at},
 };
 
 use crate::{
     code::ShopCode,
-    db::{Db, Failure, Tx},
+    db::{Db, Failure, Turn, Tx},
     error::ShopError,
     time::{Clock, Millis},
 };
@@ -101,6 +107,16 @@ struct Job<C, O> {
     reply: oneshot::Sender<Result<O, NotDone>>,
 }
 
+type Outcomes<O> = BoxFuture<'static, Result<Vec<O>, Failure>>;
+
+/// What a batch is for.
+struct Work<C, O> {
+    /// Waits until a batch may run.
+    turn: Box<dyn Fn() -> BoxFuture<'static, Result<Turn, Failure>> + Send + Sync>,
+    body: Box<dyn Fn(Turn, Arc<[C]>) -> Outcomes<O> + Send + Sync>,
+    limits: Limits,
+}
+
 /// Runs commands in batches; clones share one queue. Its worker ends when all clones are gone and the queue is empty.
 #[derive(Debug)]
 pub struct Batcher<C, O>(mpsc::Sender<Job<C, O>>);
@@ -118,12 +134,15 @@ impl<C: Command, O: Send + 'static> Batcher<C, O> {
         F: Fn(Arc<[C]>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Vec<O>, Failure>> + Send + 'static,
     {
-        let (queue, jobs) = mpsc::channel(limits.queue.max(1));
-        tokio::spawn(work(jobs, limits, Arc::new(body)));
-        Self(queue)
+        Self::start(Work {
+            turn: Box::new(|| Box::pin(ready(Ok(Turn::FREE)))),
+            body: Box::new(move |_, commands| Box::pin(body(commands))),
+            limits,
+        })
     }
 
-    /// A batcher whose batches are one local transaction each.
+    /// A batcher whose batches are one local transaction each. A batch is made when it is its turn to write: what
+    /// arrives while others write goes with it.
     pub fn of_transactions<F>(db: Db, clock: Clock, limits: Limits, body: F) -> Self
     where
         F: for<'a> Fn(&'a Tx, &'a [C], Millis) -> BoxFuture<'a, Result<Vec<O>, Failure>>
@@ -132,10 +151,25 @@ impl<C: Command, O: Send + 'static> Batcher<C, O> {
             + Sync
             + 'static,
     {
-        Self::new(limits, move |commands| {
-            let (db, now, body) = (db.clone(), clock.now(), body.clone());
-            async move { db.write_tx(async |tx| body(tx, &commands, now).await).await }
+        let writer = db.clone();
+        Self::start(Work {
+            turn: Box::new(move || {
+                let db = writer.clone();
+                Box::pin(async move { db.turn().await })
+            }),
+            body: Box::new(move |turn, commands| {
+                let (db, now, body) = (db.clone(), clock.now(), body.clone());
+                Box::pin(async move { db.write_tx_in(turn, async |tx| body(tx, &commands, now).await).await })
+            }),
+            limits,
         })
+    }
+
+    fn start(work: Work<C, O>) -> Self {
+        let limits = work.limits;
+        let (queue, jobs) = mpsc::channel(limits.queue.max(1));
+        tokio::spawn(Arc::new(work).run(jobs));
+        Self(queue)
     }
 
     /// Runs one command; its outcome is durable. Dropping this future leaves the command in.
@@ -168,35 +202,117 @@ impl From<NotDone> for ShopError {
     }
 }
 
-async fn work<C, O, F, Fut>(mut jobs: mpsc::Receiver<Job<C, O>>, limits: Limits, body: Arc<F>)
-where
-    C: Command,
-    O: Send + 'static,
-    F: Fn(Arc<[C]>) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = Result<Vec<O>, Failure>> + Send + 'static,
-{
-    let slots = Arc::new(Semaphore::new(limits.in_flight.max(1)));
-    let mut waiting = VecDeque::new();
-    let mut received = Vec::new();
-    loop {
-        // The slot first: what arrives while all slots are busy shares the next batch.
-        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
-        if waiting.is_empty() && jobs.recv_many(&mut received, limits.commands.max(1)).await == 0 {
+impl<C: Command, O: Send + 'static> Work<C, O> {
+    async fn run(self: Arc<Self>, mut jobs: mpsc::Receiver<Job<C, O>>) {
+        let limits = self.limits;
+        let slots = Arc::new(Semaphore::new(limits.in_flight.max(1)));
+        let mut waiting = VecDeque::new();
+        let mut received = Vec::new();
+        loop {
+            // The slot first, and the turn: what arrives meanwhile shares the next batch.
+            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+            if waiting.is_empty() && jobs.recv_many(&mut received, limits.commands.max(1)).await == 0 {
+                return;
+            }
+            waiting.extend(received.drain(..));
+            // Those who were answered together ask together: the first of them would go alone.
+            tokio::task::yield_now().await;
+            let turn = (self.turn)().await;
+            while waiting.len() < limits.commands
+                && let Ok(job) = jobs.try_recv()
+            {
+                waiting.push_back(job);
+            }
+            let batch = next_batch(&mut waiting, limits);
+            let run = Arc::clone(&self).run_batch(batch, turn, slot);
+            if limits.in_flight > 1 {
+                tokio::spawn(run);
+            } else {
+                run.await;
+            }
+        }
+    }
+
+    async fn run_batch(
+        self: Arc<Self>,
+        batch: Vec<Job<C, O>>,
+        turn: Result<Turn, Failure>,
+        slot: OwnedSemaphorePermit,
+    ) {
+        let _slot = slot;
+        if batch.is_empty() {
             return;
         }
-        waiting.extend(received.drain(..));
-        let batch = next_batch(&mut waiting, limits);
-        let body = Arc::clone(&body);
-        let run = async move {
-            run_batch(batch, &body, Duration::from_millis(limits.body_ms)).await;
-            drop(slot);
-        };
-        if limits.in_flight > 1 {
-            tokio::spawn(run);
-        } else {
-            run.await;
-            // Whoever was answered may have a next command: it shares the next batch instead of missing it by a moment.
-            tokio::task::yield_now().await;
+        let commands: Arc<[C]> = batch.iter().map(|job| job.command.clone()).collect();
+        let mut done = self.attempt(turn, Arc::clone(&commands)).await;
+        if matches!(done, Err(Failure::Rollback(_))) {
+            done = self.attempt((self.turn)().await, commands).await;
+        }
+        match done {
+            Ok(outcomes) => batch.into_iter().zip(outcomes).for_each(|(job, outcome)| answer(job.reply, Ok(outcome))),
+            Err(failure) => {
+                tracing::warn!(%failure, commands = batch.len(), "batch failed");
+                self.run_alone(batch, failure).await;
+            }
+        }
+    }
+
+    /// Each alone, in queue order: the one that spoils the batch fails alone. A database that is away is not asked again.
+    async fn run_alone(&self, batch: Vec<Job<C, O>>, failure: Failure) {
+        let mut away = not_asked_again(&failure);
+        // A batch of one was alone twice already.
+        let tries = if batch.len() == 1 { 1 } else { 2 };
+        for job in batch {
+            let outcome = match &away {
+                Some(not_done) => Err(not_done.clone()),
+                None if job.deadline.is_some_and(|deadline| deadline <= Instant::now()) => Err(NotDone::Expired),
+                None => match self.alone(job.command, tries).await {
+                    Ok(mut outcomes) => outcomes.pop().ok_or_else(|| NotDone::Unknown("no outcome".into())),
+                    Err(Failure::Rollback(why)) => {
+                        tracing::error!(%why, "command failed alone");
+                        Err(NotDone::Unknown(why))
+                    }
+                    Err(Failure::Down(why)) => {
+                        away = Some(NotDone::Unknown(Arc::clone(&why)));
+                        Err(NotDone::Unknown(why))
+                    }
+                    Err(Failure::NotRun(why)) => {
+                        away = Some(NotDone::Away(Arc::clone(&why)));
+                        Err(NotDone::Away(why))
+                    }
+                },
+            };
+            answer(job.reply, outcome);
+        }
+    }
+
+    async fn alone(&self, command: C, tries: u32) -> Result<Vec<O>, Failure> {
+        let commands: Arc<[C]> = [command].into();
+        let mut done = self.attempt((self.turn)().await, Arc::clone(&commands)).await;
+        for _ in 1..tries {
+            if matches!(done, Err(Failure::Rollback(_))) {
+                done = self.attempt((self.turn)().await, Arc::clone(&commands)).await;
+            }
+        }
+        done
+    }
+
+    /// In a task of its own, so that a panic ends there.
+    async fn attempt(&self, turn: Result<Turn, Failure>, commands: Arc<[C]>) -> Result<Vec<O>, Failure> {
+        let expected = commands.len();
+        let task = tokio::spawn((self.body)(turn?, commands));
+        let abort = task.abort_handle();
+        match timeout(Duration::from_millis(self.limits.body_ms), task).await {
+            Ok(Ok(Ok(outcomes))) if outcomes.len() == expected => Ok(outcomes),
+            Ok(Ok(Ok(outcomes))) => {
+                Err(Failure::Rollback(format!("{} outcomes for {expected} commands", outcomes.len()).into()))
+            }
+            Ok(Ok(Err(failure))) => Err(failure),
+            Ok(Err(panic)) => Err(Failure::Rollback(panic.to_string().into())),
+            Err(_) => {
+                abort.abort();
+                Err(Failure::Down("the body took too long".into()))
+            }
         }
     }
 }
@@ -222,114 +338,12 @@ fn next_batch<C: Command, O>(waiting: &mut VecDeque<Job<C, O>>, limits: Limits) 
     batch
 }
 
-async fn run_batch<C, O, F, Fut>(batch: Vec<Job<C, O>>, body: &Arc<F>, limit: Duration)
-where
-    C: Command,
-    O: Send + 'static,
-    F: Fn(Arc<[C]>) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = Result<Vec<O>, Failure>> + Send + 'static,
-{
-    if batch.is_empty() {
-        return;
-    }
-    let commands: Arc<[C]> = batch.iter().map(|job| job.command.clone()).collect();
-    let mut done = attempt(body, Arc::clone(&commands), limit).await;
-    if matches!(done, Err(Failure::Rollback(_))) {
-        done = attempt(body, commands, limit).await;
-    }
-    match done {
-        Ok(outcomes) => batch.into_iter().zip(outcomes).for_each(|(job, outcome)| answer(job.reply, Ok(outcome))),
-        Err(failure) => {
-            tracing::warn!(%failure, commands = batch.len(), "batch failed");
-            run_alone(batch, failure, body, limit).await;
-        }
-    }
-}
-
-/// Each alone, in queue order: the one that spoils the batch fails alone. A database that is away is not asked again.
-async fn run_alone<C, O, F, Fut>(batch: Vec<Job<C, O>>, failure: Failure, body: &Arc<F>, limit: Duration)
-where
-    C: Command,
-    O: Send + 'static,
-    F: Fn(Arc<[C]>) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = Result<Vec<O>, Failure>> + Send + 'static,
-{
-    let mut away = not_asked_again(&failure);
-    // A batch of one was alone twice already.
-    let tries = if batch.len() == 1 { 1 } else { 2 };
-    for job in batch {
-        let outcome = match &away {
-            Some(not_done) => Err(not_done.clone()),
-            None if job.deadline.is_some_and(|deadline| deadline <= Instant::now()) => Err(NotDone::Expired),
-            None => match alone(job.command, tries, body, limit).await {
-                Ok(mut outcomes) => outcomes.pop().ok_or_else(|| NotDone::Unknown("no outcome".into())),
-                Err(Failure::Rollback(why)) => {
-                    tracing::error!(%why, "command failed alone");
-                    Err(NotDone::Unknown(why))
-                }
-                Err(Failure::Down(why)) => {
-                    away = Some(NotDone::Unknown(Arc::clone(&why)));
-                    Err(NotDone::Unknown(why))
-                }
-                Err(Failure::NotRun(why)) => {
-                    away = Some(NotDone::Away(Arc::clone(&why)));
-                    Err(NotDone::Away(why))
-                }
-            },
-        };
-        answer(job.reply, outcome);
-    }
-}
-
 /// What all others of a batch are answered after this failure of one; none where each has to be tried.
 fn not_asked_again(failure: &Failure) -> Option<NotDone> {
     match failure {
         Failure::Rollback(_) => None,
         Failure::Down(why) => Some(NotDone::Unknown(Arc::clone(why))),
         Failure::NotRun(why) => Some(NotDone::Away(Arc::clone(why))),
-    }
-}
-
-async fn alone<C, O, F, Fut>(command: C, tries: u32, body: &Arc<F>, limit: Duration) -> Result<Vec<O>, Failure>
-where
-    C: Command,
-    O: Send + 'static,
-    F: Fn(Arc<[C]>) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = Result<Vec<O>, Failure>> + Send + 'static,
-{
-    let commands: Arc<[C]> = [command].into();
-    let mut done = attempt(body, Arc::clone(&commands), limit).await;
-    for _ in 1..tries {
-        if matches!(done, Err(Failure::Rollback(_))) {
-            done = attempt(body, Arc::clone(&commands), limit).await;
-        }
-    }
-    done
-}
-
-/// In a task of its own, so that a panic ends there.
-async fn attempt<C, O, F, Fut>(body: &Arc<F>, commands: Arc<[C]>, limit: Duration) -> Result<Vec<O>, Failure>
-where
-    C: Command,
-    O: Send + 'static,
-    F: Fn(Arc<[C]>) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = Result<Vec<O>, Failure>> + Send + 'static,
-{
-    let expected = commands.len();
-    let body = Arc::clone(body);
-    let task = tokio::spawn(async move { body(commands).await });
-    let abort = task.abort_handle();
-    match timeout(limit, task).await {
-        Ok(Ok(Ok(outcomes))) if outcomes.len() == expected => Ok(outcomes),
-        Ok(Ok(Ok(outcomes))) => {
-            Err(Failure::Rollback(format!("{} outcomes for {expected} commands", outcomes.len()).into()))
-        }
-        Ok(Ok(Err(failure))) => Err(failure),
-        Ok(Err(panic)) => Err(Failure::Rollback(panic.to_string().into())),
-        Err(_) => {
-            abort.abort();
-            Err(Failure::Down("the body took too long".into()))
-        }
     }
 }
 

@@ -62,6 +62,15 @@ pub struct DatabaseConfig {
     pub max_connections: u32,
 }
 
+/// A turn to write: nobody else writes to the same SQLite file until it was used or dropped. MySQL gives none.
+#[derive(Debug)]
+pub struct Turn(Option<shared::Turn>);
+
+impl Turn {
+    /// Where nobody has to wait for one.
+    pub const FREE: Self = Self(None);
+}
+
 /// The database of one service.
 #[derive(Clone, Debug)]
 pub struct Db {
@@ -124,15 +133,34 @@ impl Db {
         &self.write
     }
 
+    /// Waits for a turn to write, for whoever wants to decide what to write when it has come.
+    ///
+    /// # Errors
+    /// [`Failure::NotRun`] when others take too long.
+    pub async fn turn(&self) -> Result<Turn> {
+        self.points.pass(At::Begin).await.map_err(Failure::before_commit)?;
+        match &self.shared {
+            Some(shared) => Ok(Turn(Some(shared.turn().await?))),
+            None => Ok(Turn::FREE),
+        }
+    }
+
     /// Runs `body` in one transaction, once. An error of the body rolls back.
     ///
     /// # Errors
     /// The body's; [`Failure::Down`] only when the answer to COMMIT was lost.
     pub async fn write_tx<T>(&self, body: impl AsyncFnOnce(&Tx) -> Result<T>) -> Result<T> {
-        self.points.pass(At::Begin).await.map_err(Failure::before_commit)?;
-        let value = match &self.shared {
-            Some(shared) => shared.write(&self.write, &self.points, body).await?,
-            None => in_tx(&self.write, &self.points, TransactionOptions::default(), body).await?,
+        self.write_tx_in(self.turn().await?, body).await
+    }
+
+    /// The same in a turn of [`Db::turn`].
+    ///
+    /// # Errors
+    /// As [`Db::write_tx`].
+    pub async fn write_tx_in<T>(&self, turn: Turn, body: impl AsyncFnOnce(&Tx) -> Result<T>) -> Result<T> {
+        let value = match (&self.shared, turn.0) {
+            (Some(shared), Some(turn)) => shared.write(turn, &self.write, &self.points, body).await?,
+            _ => in_tx(&self.write, &self.points, TransactionOptions::default(), body).await?,
         };
         self.points.pass(At::Committed).await?;
         Ok(value)

@@ -4,7 +4,7 @@
 
 use std::{future::Future, time::Duration};
 
-use tokio::time::Instant;
+use tokio::{task::futures::TaskLocalFuture, time::Instant};
 
 /// Deadline of a call that brings none.
 pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -45,13 +45,13 @@ pub fn at_most(timeout: Duration) -> Duration {
 }
 
 /// Runs `work` under this deadline.
-pub async fn scope<F: Future>(deadline: Option<Instant>, work: F) -> F::Output {
-    CURRENT.scope(deadline, work).await
+pub fn scope<F: Future>(deadline: Option<Instant>, work: F) -> TaskLocalFuture<Option<Instant>, F> {
+    CURRENT.scope(deadline, work)
 }
 
 /// Runs `work` whose calls take the time they need, whoever waits.
-pub async fn own_time<F: Future>(work: F) -> F::Output {
-    scope(None, work).await
+pub fn own_time<F: Future>(work: F) -> TaskLocalFuture<Option<Instant>, F> {
+    scope(None, work)
 }
 
 #[cfg(test)]

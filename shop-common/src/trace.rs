@@ -2,7 +2,7 @@
 
 use std::{fmt, future::Future, str::FromStr};
 
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, futures::TaskLocalFuture};
 use tracing::{Instrument, Span};
 
 use crate::deadline;
@@ -47,8 +47,8 @@ impl TraceParent {
     }
 
     /// Runs `work` under this context.
-    pub async fn scope<F: Future>(self, work: F) -> F::Output {
-        CURRENT.scope(self, work).await
+    pub fn scope<F: Future>(self, work: F) -> TaskLocalFuture<Self, F> {
+        CURRENT.scope(self, work)
     }
 }
 
@@ -91,7 +91,9 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    tokio::spawn(deadline::scope(deadline::current(), TraceParent::current().scope(work)).instrument(Span::current()))
+    // Boxed before it is wrapped: each layer would move all of it.
+    let work = TraceParent::current().scope(Box::pin(work));
+    tokio::spawn(deadline::scope(deadline::current(), work).instrument(Span::current()))
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
-    QuerySelect, Select, Value,
+    ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, EntityTrait, IntoActiveModel, NotSet, QueryFilter,
+    QueryOrder, QuerySelect, Select, Value,
 };
 use shop_common::{
     db::{Result, Tx},
@@ -176,8 +176,27 @@ pub(crate) async fn page(db: &impl ConnectionTrait, user_id: UserId, before: i64
 /// Inserts new orders and their lines.
 pub(crate) async fn insert(tx: &Tx, orders: Vec<Stored>) -> Result<()> {
     let items: Vec<_> = orders.iter().flat_map(|order| order.items.iter().cloned()).collect();
-    sql::insert_many(tx, orders.into_iter().map(|order| order.row.into_active_model()).collect()).await?;
+    sql::insert_many(tx, orders.into_iter().map(|order| newborn(order.row)).collect()).await?;
     sql::insert_many(tx, items.into_iter().map(IntoActiveModel::into_active_model).collect()).await
+}
+
+/// A row without what no order has when it is written first: a third less to write.
+fn newborn(row: order::Model) -> order::ActiveModel {
+    order::ActiveModel {
+        shipping_status: NotSet,
+        refuse_code: NotSet,
+        refuse_field: NotSet,
+        refuse_message: NotSet,
+        cancel_cause: NotSet,
+        cancel_reason: NotSet,
+        pay_id: NotSet,
+        confirm_ms: NotSet,
+        pay_ms: NotSet,
+        cancel_ms: NotSet,
+        pay_deadline_ms: NotSet,
+        closing_ms: NotSet,
+        ..row.into_active_model()
+    }
 }
 
 async fn with_items(db: &impl ConnectionTrait, rows: Vec<order::Model>) -> Result<Vec<Stored>> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use sea_orm::{DatabaseConnection, SqliteTransactionMode, TransactionOptions, TransactionTrait};
 use tokio::{
-    sync::{Mutex, MutexGuard, watch},
+    sync::{Mutex, OwnedMutexGuard, watch},
     time::timeout,
 };
 
@@ -20,11 +20,14 @@ use super::{
 
 /// The transaction that writers of one file share.
 #[derive(Debug, Default)]
-pub(super) struct SharedTx(Mutex<Option<Open>>);
+pub(super) struct SharedTx(Arc<Mutex<Option<Open>>>);
+
+/// A writer's turn, and the transaction that is open.
+pub(super) type Turn = OwnedMutexGuard<Option<Open>>;
 
 /// A transaction whose members have run and wait for its commit.
 #[derive(Debug)]
-struct Open {
+pub(super) struct Open {
     tx: Tx,
     state: watch::Sender<State>,
 }
@@ -37,15 +40,20 @@ enum State {
 }
 
 impl SharedTx {
+    /// Waits for the turn, behind all who wait already.
+    pub(super) async fn turn(&self) -> Result<Turn> {
+        let turn = timeout(ACQUIRE_TIMEOUT, Arc::clone(&self.0).lock_owned()).await;
+        turn.map_err(|_| Failure::NotRun("other writers took too long".into()))
+    }
+
     /// Runs `body` in a transaction of `connection`, alone or with others; durable when it answers.
     pub(super) async fn write<T>(
         self: &Arc<Self>,
+        mut turn: Turn,
         connection: &DatabaseConnection,
         points: &Points,
         body: impl AsyncFnOnce(&Tx) -> Result<T>,
     ) -> Result<T> {
-        let turn = timeout(ACQUIRE_TIMEOUT, self.0.lock()).await;
-        let mut turn = turn.map_err(|_| Failure::NotRun("other writers took too long".into()))?;
         let ran = match turn.take() {
             Some(open) => open.join(body, &mut turn).await,
             None => Open::begin(connection).await?.first(body, &mut turn).await,
@@ -91,7 +99,7 @@ impl Open {
     async fn first<T>(
         self,
         body: impl AsyncFnOnce(&Tx) -> Result<T>,
-        turn: &mut MutexGuard<'_, Option<Self>>,
+        turn: &mut Turn,
     ) -> Result<(T, watch::Receiver<State>)> {
         match body(&self.tx).await {
             Ok(value) => Ok((value, self.wait(turn))),
@@ -106,7 +114,7 @@ impl Open {
     async fn join<T>(
         self,
         body: impl AsyncFnOnce(&Tx) -> Result<T>,
-        turn: &mut MutexGuard<'_, Option<Self>>,
+        turn: &mut Turn,
     ) -> Result<(T, watch::Receiver<State>)> {
         let savepoint = self.tx.begin().await?;
         match body(&savepoint).await {
@@ -124,7 +132,7 @@ impl Open {
         }
     }
 
-    fn wait(self, turn: &mut MutexGuard<'_, Option<Self>>) -> watch::Receiver<State> {
+    fn wait(self, turn: &mut Turn) -> watch::Receiver<State> {
         let state = self.state.subscribe();
         **turn = Some(self);
         state

@@ -1,10 +1,15 @@
 //! Writers of one SQLite file share commits, and nothing else.
 
-use std::{sync::Arc, task::Poll};
+use std::{
+    sync::{Arc, Mutex},
+    task::Poll,
+};
 
 use shop_common::{
+    batch::{Batcher, Command, Limits},
     db::{Db, Failure},
     sql::insert_many,
+    time::{Clock, Millis},
 };
 use shop_testkit::{TestDb, sqlite};
 use tokio::{
@@ -56,6 +61,42 @@ async fn who_queued_up_goes_on_in_the_same_transaction() {
     second.await.unwrap();
     written.await.unwrap().unwrap();
     assert_eq!(ids(&test.connect_again().await).await, [1, 2], "durable when they are answered");
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Insert(i64);
+
+impl Command for Insert {}
+
+#[tokio::test]
+async fn what_arrives_while_a_batch_waits_for_its_turn_goes_with_it() {
+    let test = sqlite(&[item::FILE]).await;
+    let First { written, go_on } = first(&test).await;
+    let batches = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&batches);
+    let clock = Clock::manual(Millis::new(0));
+    let batcher: Batcher<Insert, ()> =
+        Batcher::of_transactions(test.db.clone(), clock, Limits::default(), move |tx, commands, _| {
+            let ids: Vec<i64> = commands.iter().map(|insert| insert.0).collect();
+            seen.lock().unwrap().push(ids.clone());
+            Box::pin(async move {
+                insert_many(tx, ids.iter().map(|id| item(*id, id.to_string(), 0)).collect()).await?;
+                Ok(vec![(); ids.len()])
+            })
+        });
+    let mut early = Box::pin(batcher.run(Insert(2), None));
+    assert!(futures::poll!(&mut early).is_pending());
+    // Whoever comes second finds the batcher waiting for its turn.
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    let mut late = Box::pin(batcher.run(Insert(3), None));
+    assert!(futures::poll!(&mut late).is_pending());
+    go_on.notify_one();
+    written.await.unwrap().unwrap();
+    early.await.unwrap();
+    late.await.unwrap();
+    assert_eq!(*batches.lock().unwrap(), [[2, 3]]);
 }
 
 #[tokio::test]
