@@ -1,48 +1,77 @@
 //! Rows that owe something say until when (`due_ms`); one sweeper per service finds them, with the broker off too.
 //!
 //! Claiming moves `due_ms` forward: lease and exponential backoff in one column. A claimed row that was not finished,
-//! because its sweeper died or the other side was away, comes up again by itself.
+//! because its sweeper died or the other side was away, comes up again by itself. One that comes up again and again is an
+//! alarm: an ERROR and a counter say what is owed, by whom, since when and of which rows.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use sea_orm::{ConnectionTrait, QueryResult, Statement, TryGetable, Value};
 use tokio::sync::Notify;
 
 use crate::{
-    db::{Failure, Result, Tx},
+    db::{Db, Failure, Result, Tx},
     shutdown::Shutdown,
     sql::Update,
     time::{Clock, Millis},
 };
 
+/// Earlier claims from which a row is an alarm: the backoff of the sweepers has it wait for four minutes until then. It is
+/// logged then and whenever they have doubled, so that an outage of a night is told and does not fill the log.
+pub const ALARM_FROM: i64 = 8;
+/// Rows that one line of the log names at most.
+const NAMED: usize = 20;
+
 /// A table with `due_ms` and `attempts`.
 #[derive(Clone, Copy, Debug)]
 pub struct Due {
-    /// Finds due rows in due order; parameters: now, limit. Columns: at least the key, `due_ms`, `attempts`.
+    /// Finds due rows in due order; parameters: now, limit. Columns: at least the key, `due_ms`, `attempts`, and what
+    /// `owing` reads.
     pub select: &'static str,
     /// Name of the key column.
     pub key: &'static str,
     /// Moves `due_ms` on; values: `k`, `seen`, `later`.
     pub lease: Update,
+    /// What a row that was found owes.
+    pub owing: fn(&QueryResult) -> Result<Owing>,
 }
 
-/// Makes the [`Due`] of a table, whose rows are found with the columns that [`Due`] needs or with those that are named.
+/// What a row owes, for whoever has to see to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owing {
+    /// The row: `order 5`.
+    pub row: String,
+    /// Since when.
+    pub since: Millis,
+    /// What, and who has to do it; nothing where waiting is no fault.
+    pub debts: Vec<Debt>,
+}
+
+/// Something that is owed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Debt {
+    /// What: `stock`.
+    pub owed: &'static str,
+    /// By which service, channel or broker.
+    pub by: Cow<'static, str>,
+}
+
+impl Debt {
+    /// `owed` by one that has always the same name.
+    pub const fn new(owed: &'static str, by: &'static str) -> Self {
+        Self { owed, by: Cow::Borrowed(by) }
+    }
+}
+
+/// Makes the [`Due`] of a table from its name, its key, the columns that are read of a row, and what it owes by them.
 #[macro_export]
 macro_rules! due_table {
-    ($table:literal, $key:literal) => {
-        $crate::due_table!($table, $key, $key, ", due_ms, attempts")
-    };
-    ($table:literal, $key:literal, $($columns:literal),+) => {
+    ($table:literal, $key:literal, $columns:literal, $owing:expr) => {
         $crate::due::Due {
-            select: concat!(
-                "SELECT ",
-                $($columns,)+
-                " FROM ",
-                $table,
-                " WHERE due_ms <= ? ORDER BY due_ms LIMIT ?"
-            ),
+            select: concat!("SELECT ", $columns, " FROM ", $table, " WHERE due_ms <= ? ORDER BY due_ms LIMIT ?"),
             key: $key,
+            owing: $owing,
             lease: $crate::sql::Update {
                 table: $table,
                 values: &["k", "seen", "later"],
@@ -79,22 +108,15 @@ impl Backoff {
 }
 
 impl Due {
-    /// Whether any row is due. Claiming writes; an idle sweeper must not, so it looks first.
-    pub async fn any(&self, db: &impl ConnectionTrait, now: Millis) -> Result<bool> {
-        let values = [Value::from(now.get()), Value::from(1_i64)];
-        let select = Statement::from_sql_and_values(db.get_database_backend(), self.select, values);
-        Ok(db.query_one_raw(select).await?.is_some())
-    }
-
     /// Claims up to `limit` rows that are due, in due order: their keys and how often they were claimed before.
     ///
     /// # Errors
     /// [`Failure::Rollback`] when another sweeper was faster.
-    pub async fn claim<K>(&self, tx: &Tx, limit: u32, backoff: Backoff, now: Millis) -> Result<Vec<(K, i64)>>
+    pub async fn claim<K>(&self, db: &Db, limit: u32, backoff: Backoff, now: Millis) -> Result<Vec<(K, i64)>>
     where
         K: TryGetable + Into<Value>,
     {
-        let rows = self.claim_rows::<K>(tx, limit, backoff, now).await?;
+        let rows = self.claim_rows::<K>(db, limit, backoff, now).await?;
         rows.iter().map(|row| Ok((row.try_get("", self.key)?, row.try_get("", "attempts")?))).collect()
     }
 
@@ -102,13 +124,31 @@ impl Due {
     ///
     /// # Errors
     /// As [`Due::claim`].
-    pub async fn claim_rows<K>(&self, tx: &Tx, limit: u32, backoff: Backoff, now: Millis) -> Result<Vec<QueryResult>>
+    pub async fn claim_rows<K>(&self, db: &Db, limit: u32, backoff: Backoff, now: Millis) -> Result<Vec<QueryResult>>
     where
         K: TryGetable + Into<Value>,
     {
-        let values = [Value::from(now.get()), Value::from(i64::from(limit))];
-        let select = Statement::from_sql_and_values(tx.get_database_backend(), self.select, values);
-        let rows = tx.query_all_raw(select).await?;
+        // Claiming writes; an idle sweeper must not, so it looks first.
+        if self.find(db.read(), 1, now).await?.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows = db.write_tx(async |tx| self.claim_within::<K>(tx, limit, backoff, now).await).await?;
+        // Before anything is done about them: it may be what kills the process.
+        if let Err(error) = self.alarm(&rows) {
+            tracing::warn!(%error, "what is owed for long cannot be told");
+        }
+        Ok(rows)
+    }
+
+    /// The claim itself, as part of a transaction: nothing is told, since it may yet roll back.
+    ///
+    /// # Errors
+    /// As [`Due::claim`].
+    pub async fn claim_within<K>(&self, tx: &Tx, limit: u32, backoff: Backoff, now: Millis) -> Result<Vec<QueryResult>>
+    where
+        K: TryGetable + Into<Value>,
+    {
+        let rows = self.find(tx, limit, now).await?;
         let mut leases = Vec::with_capacity(rows.len());
         for row in &rows {
             let key: K = row.try_get("", self.key)?;
@@ -119,6 +159,47 @@ impl Due {
         self.lease.run(tx, &leases).await?;
         Ok(rows)
     }
+
+    async fn find(&self, db: &impl ConnectionTrait, limit: u32, now: Millis) -> Result<Vec<QueryResult>> {
+        let values = [Value::from(now.get()), Value::from(i64::from(limit))];
+        let select = Statement::from_sql_and_values(db.get_database_backend(), self.select, values);
+        Ok(db.query_all_raw(select).await?)
+    }
+
+    /// Tells of rows that were claimed often in vain: all of them in the counter, and in the log whenever their claims
+    /// have doubled.
+    fn alarm(&self, rows: &[QueryResult]) -> Result<()> {
+        let mut told: BTreeMap<Debt, Vec<(Millis, String)>> = BTreeMap::new();
+        for row in rows {
+            let attempts: i64 = row.try_get("", "attempts")?;
+            if attempts < ALARM_FROM {
+                continue;
+            }
+            let Owing { row, since, debts } = (self.owing)(row)?;
+            for debt in debts {
+                metrics::counter!("shop_owed_for_long_total", "owed" => debt.owed, "by" => debt.by.clone())
+                    .increment(1);
+                if attempts.unsigned_abs().is_power_of_two() {
+                    told.entry(debt).or_default().push((since, row.clone()));
+                }
+            }
+        }
+        for (Debt { owed, by }, mut rows) in told {
+            rows.sort();
+            let since = rows.first().map_or_else(String::new, |(since, _)| since.rfc3339());
+            let count = rows.len();
+            let rows = named(rows.into_iter().map(|(_, row)| row));
+            tracing::error!(owed, %by, since, count, rows, "{owed} is owed by {by} since {since}: {rows}");
+        }
+        Ok(())
+    }
+}
+
+/// `order 1, order 2 and 3 more`, the oldest first.
+fn named(rows: impl ExactSizeIterator<Item = String>) -> String {
+    let more = rows.len().saturating_sub(NAMED);
+    let first = rows.take(NAMED).collect::<Vec<_>>().join(", ");
+    if more == 0 { first } else { format!("{first} and {more} more") }
 }
 
 /// Something a sweeper does again and again.

@@ -29,6 +29,12 @@ impl Millis {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
+    /// As it stands in logs and reports: RFC 3339, UTC.
+    #[must_use]
+    pub fn rfc3339(self) -> String {
+        jiff::Timestamp::from_millisecond(self.0).map_or_else(|_| self.0.to_string(), |time| time.to_string())
+    }
+
     /// This long after; stays at the end of time rather than wrapping.
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {

@@ -3,7 +3,7 @@
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set, Value};
 use shop_common::{
     db::{Result, Tx},
-    due::Due,
+    due::{Debt, Due, Owing},
     due_table,
     hold::HoldTable,
     hold_table,
@@ -20,7 +20,12 @@ use crate::{
 const HOLDS: HoldTable = hold_table!("trade_goods_hold", "order_id", None, due);
 
 /// Holds past their time: only what is *held* is due.
-pub(crate) const DUE: Due = due_table!("trade_goods_hold", "order_id");
+pub(crate) const DUE: Due =
+    due_table!("trade_goods_hold", "order_id", "order_id, due_ms, attempts, create_ms", |row| {
+        let order_id: i64 = row.try_get("", "order_id")?;
+        let since = Millis::new(row.try_get("", "create_ms")?);
+        Ok(Owing { row: format!("order {order_id}"), since, debts: vec![Debt::new("the fate of held stock", "order")] })
+    });
 
 const SHELVES: Update = Update {
     table: "trade_goods",

@@ -43,11 +43,10 @@ impl Sweep for HoldSweep {
     }
 
     async fn run_once(&self, now: Millis) -> Result<usize, Failure> {
-        if !store::DUE.any(self.db.read(), now).await? {
+        let claimed = store::DUE.claim::<i64>(&self.db, BATCH, Backoff::default(), now).await?;
+        if claimed.is_empty() {
             return Ok(0);
         }
-        let claimed =
-            self.db.write_tx(async |tx| store::DUE.claim::<i64>(tx, BATCH, Backoff::default(), now).await).await?;
         let order_ids: Vec<i64> = claimed.iter().map(|(order_id, _)| *order_id).collect();
         TraceParent::start().scope(self.ask(order_ids)).await;
         Ok(claimed.len())

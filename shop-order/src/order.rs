@@ -6,6 +6,7 @@ use std::{fmt, ops};
 
 use shop_common::{
     code::ShopCode,
+    due::Debt,
     error::ShopError,
     id::{PayId, UserId},
     money::Fen,
@@ -92,16 +93,25 @@ impl ops::BitOr for Owed {
     }
 }
 
+impl Owed {
+    /// The service that has to do it, and its name in logs.
+    const DEBTS: [(Self, Debt); 5] = [
+        (Self::STOCK, Debt::new("stock", "goods")),
+        (Self::COUPON, Debt::new("coupon", "coupon")),
+        (Self::BALANCE, Debt::new("balance", "user")),
+        (Self::CLOSE, Debt::new("close", "pay")),
+        (Self::REFUND, Debt::new("refund", "pay")),
+    ];
+
+    /// What is owed, and by whom.
+    pub fn debts(self) -> Vec<Debt> {
+        Self::DEBTS.into_iter().filter(|(bit, _)| self.contains(*bit)).map(|(_, debt)| debt).collect()
+    }
+}
+
 impl fmt::Display for Owed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = [
-            (Self::STOCK, "stock"),
-            (Self::COUPON, "coupon"),
-            (Self::BALANCE, "balance"),
-            (Self::CLOSE, "close"),
-            (Self::REFUND, "refund"),
-        ];
-        let owed: Vec<&str> = names.iter().filter(|(bit, _)| self.contains(*bit)).map(|(_, name)| *name).collect();
+        let owed: Vec<&str> = self.debts().iter().map(|debt| debt.owed).collect();
         f.write_str(&owed.join("+"))
     }
 }

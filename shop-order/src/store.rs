@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, EntityTrait, IntoActiveModel, NotSet, QueryFilter,
-    QueryOrder, QuerySelect, Select, Value,
+    QueryOrder, QueryResult, QuerySelect, Select, Value,
 };
 use shop_common::{
     db::{Result, Tx},
-    due::Due,
+    due::{Debt, Due, Owing},
     due_table,
     id::{OrderId, UserId},
     sql::{self, Update, cut},
@@ -17,12 +17,22 @@ use shop_common::{
 
 use crate::{
     entity::{item, order},
-    order::{Cause, Order},
+    order::{Cause, Order, Owed, Status},
     view::{Stored, pay_status_number, status_number},
 };
 
 /// Orders that owe something or were not confirmed in time.
-pub(crate) const DUE: Due = due_table!("trade_order", "order_id");
+pub(crate) const DUE: Due = due_table!(
+    "trade_order",
+    "order_id",
+    "order_id, due_ms, attempts, order_status, owed, \
+     COALESCE(cancel_ms, closing_ms, pay_ms, confirm_ms, add_ms) AS since_ms",
+    owing
+);
+
+/// What has no bit is for us to do.
+const RECOVERY: Debt = Debt::new("recovery", "order");
+const TIME_OUT: Debt = Debt::new("time-out", "order");
 
 /// The user and the request id of an order.
 pub(crate) type Key = (i64, String);
@@ -66,6 +76,19 @@ impl Orders {
     pub(crate) fn get_mut(&mut self, order_id: OrderId) -> Option<&mut Order> {
         self.0.get_mut(&order_id).map(|(_, now)| now)
     }
+}
+
+fn owing(row: &QueryResult) -> Result<Owing> {
+    let (order_id, status): (i64, i16) = (row.try_get("", "order_id")?, row.try_get("", "order_status")?);
+    let owed = Owed::of_bits(row.try_get("", "owed")?);
+    let debts = if owed != Owed::NOTHING {
+        owed.debts()
+    } else if status == status_number(Status::Unconfirmed) {
+        vec![RECOVERY]
+    } else {
+        vec![TIME_OUT]
+    };
+    Ok(Owing { row: format!("order {order_id}"), since: Millis::new(row.try_get("", "since_ms")?), debts })
 }
 
 /// Loads and locks orders, in id order.

@@ -9,6 +9,7 @@
     reason = "a test kit says what is wrong and ends the test"
 )]
 
+mod alarms;
 mod cancel;
 pub mod chaos;
 mod dump;
@@ -26,6 +27,7 @@ mod split;
 
 use std::{sync::Arc, time::Duration};
 
+pub use alarms::Alarms;
 pub use dump::dump;
 use shop_common::{
     config::Secret,

@@ -3,7 +3,6 @@
 
 use std::{error::Error, sync::Arc};
 
-use jiff::Timestamp;
 use shop_common::{
     db::Db,
     id::{Generator, WORKER_MAX},
@@ -12,7 +11,6 @@ use shop_common::{
     service::Deps,
     shutdown::Shutdown,
     time::Clock,
-    time::Millis,
     worker::{Claim, NotClaimed},
 };
 use tonic::service::Routes;
@@ -33,11 +31,6 @@ pub(crate) fn nobody() -> Link {
 /// Who runs the command.
 pub(crate) fn operator() -> String {
     whoami::username().unwrap_or_else(|error| format!("unknown ({error})"))
-}
-
-/// RFC 3339.
-pub(crate) fn time(moment: Millis) -> String {
-    Timestamp::from_millisecond(moment.get()).map_or_else(|_| moment.get().to_string(), |time| time.to_string())
 }
 
 /// Makes ids beside a shop that runs, with the highest number that nobody has.

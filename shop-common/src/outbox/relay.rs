@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     db::{Db, Result},
-    due::{Backoff, Due},
+    due::{Backoff, Debt, Due, Owing},
     due_table,
     mq::{Outgoing, PublishError, SharedBus},
     shutdown::Shutdown,
@@ -21,7 +21,13 @@ use crate::{
     time::{Clock, Millis},
 };
 
-const DUE: Due = due_table!("trade_mq_producer_temp", "id", "*");
+const DUE: Due = due_table!("trade_mq_producer_temp", "id", "*", |row| {
+    let id: String = row.try_get("", "id")?;
+    let since = Millis::new(row.try_get("", "create_ms")?);
+    Ok(Owing { row: format!("message {id}"), since, debts: vec![Debt::new("sending", "broker")] })
+});
+/// A message waits longer for its broker than a sweeper for a service: every message is a hint.
+const BACKOFF: Backoff = Backoff { base: Duration::from_secs(5), cap: Duration::from_secs(60) };
 
 const PARK: Update = Update {
     table: "trade_mq_producer_temp",
@@ -123,17 +129,8 @@ impl Relay {
     }
 
     async fn claim(&self, now: Millis) -> Result<Vec<Model>> {
-        if !DUE.any(self.db.read(), now).await? {
-            return Ok(Vec::new());
-        }
-        let limit = self.config.batch;
-        self.db
-            .write_tx(async |tx| {
-                let backoff = Backoff { base: Duration::from_secs(5), cap: Duration::from_secs(60) };
-                let rows = DUE.claim_rows::<String>(tx, limit, backoff, now).await?;
-                Ok(rows.iter().map(|row| Model::from_query_result(row, "")).collect::<Result<_, _>>()?)
-            })
-            .await
+        let rows = DUE.claim_rows::<String>(&self.db, self.config.batch, BACKOFF, now).await?;
+        Ok(rows.iter().map(|row| Model::from_query_result(row, "")).collect::<Result<_, _>>()?)
     }
 
     /// Publishes claimed rows; deletes what the broker has stored, parks what it can never take.

@@ -12,21 +12,25 @@ use std::{
 use async_trait::async_trait;
 use shop_common::{
     db::{Db, Failure, Result},
-    due::{Backoff, Due, Sweep, sweep_until_stopped},
+    due::{ALARM_FROM, Backoff, Debt, Due, Owing, Sweep, sweep_until_stopped},
     due_table, shutdown,
     time::{Clock, Millis},
 };
-use shop_testkit::{databases, eventually};
+use shop_testkit::{Alarms, databases, eventually};
 use tokio::sync::Notify;
 
 use crate::item::{self, due, insert, item};
 
-const DUE: Due = due_table!("item", "id");
+const DUE: Due = due_table!("item", "id", "id, due_ms, attempts", |row| {
+    let id: i64 = row.try_get("", "id")?;
+    let debts = vec![Debt::new("stock", "goods"), Debt::new("coupon", "coupon")];
+    Ok(Owing { row: format!("order {id}"), since: Millis::new(id * 1_000), debts })
+});
 const NOW: Millis = Millis::new(10_000);
 const BACKOFF: Backoff = Backoff { base: Duration::from_secs(4), cap: Duration::from_secs(16) };
 
 async fn claim(db: &Db, limit: u32, now: Millis) -> Result<Vec<(i64, i64)>> {
-    db.write_tx(async |tx| DUE.claim(tx, limit, BACKOFF, now).await).await
+    DUE.claim(db, limit, BACKOFF, now).await
 }
 
 fn keys(claimed: &[(i64, i64)]) -> Vec<i64> {
@@ -68,7 +72,7 @@ async fn a_claim_that_rolled_back_was_none() {
     for test in databases(&[item::FILE]).await {
         insert(&test.db, vec![due(1, 10_000)]).await.unwrap();
         let failed = test.db.write_tx(async |tx| {
-            assert_eq!(DUE.claim::<i64>(tx, 9, BACKOFF, NOW).await?.len(), 1);
+            assert_eq!(DUE.claim_within::<i64>(tx, 9, BACKOFF, NOW).await?.len(), 1);
             Err::<(), _>(Failure::guard("item"))
         });
         failed.await.unwrap_err();
@@ -109,6 +113,52 @@ async fn two_sweepers_never_claim_the_same_row_in_one_lease() {
     }
 }
 
+/// What claiming everything again and again says, by the number of the claim.
+async fn told(db: &Db, claims: usize) -> Vec<(usize, Vec<String>)> {
+    let alarms = Alarms::default();
+    let _heard = tracing::dispatcher::set_default(&alarms.dispatch());
+    let mut told = Vec::new();
+    for number in 1..=claims {
+        let now = Millis::new(i64::try_from(number).unwrap() * 60_000);
+        assert!(!claim(db, 64, now).await.unwrap().is_empty(), "{number}");
+        told.push((number, alarms.take()));
+    }
+    told.retain(|(_, said)| !said.is_empty());
+    told
+}
+
+/// F14, F36, F41: what is owed, by whom, since when and of which row.
+#[tokio::test]
+async fn a_row_that_was_claimed_often_is_told_whenever_its_claims_have_doubled() {
+    for test in databases(&[item::FILE]).await {
+        insert(&test.db, vec![due(1, 10_000)]).await.unwrap();
+        let told = told(&test.db, 40).await;
+        let first = usize::try_from(ALARM_FROM).unwrap() + 1;
+        assert_eq!(told.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [first, 17, 33], "{}", test.name);
+        for (_, said) in told {
+            let expected = ["coupon is owed by coupon", "stock is owed by goods"];
+            assert_eq!(
+                said,
+                expected.map(|owed| format!("{owed} since 1970-01-01T00:00:01Z: order 1")),
+                "{}",
+                test.name
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_line_tells_of_many_rows_and_names_twenty() {
+    for test in databases(&[item::FILE]).await {
+        insert(&test.db, (1..=23).map(|id| due(id, 10_000 + id)).collect()).await.unwrap();
+        let told = told(&test.db, 9).await;
+        let [(9, said)] = told.as_slice() else { panic!("{}: {told:?}", test.name) };
+        assert_eq!(said.len(), 2, "{}: {said:?}", test.name);
+        let rows = (1..=20).map(|id| format!("order {id}")).collect::<Vec<_>>().join(", ");
+        assert_eq!(said[1], format!("stock is owed by goods since 1970-01-01T00:00:01Z: {rows} and 3 more"));
+    }
+}
+
 /// Dies of one row, whatever else is due at that moment.
 struct DiesOf {
     poison: i64,
@@ -122,7 +172,7 @@ impl Sweep for DiesOf {
     }
 
     async fn run_once(&self, now: Millis) -> Result<usize> {
-        let claimed = self.db.write_tx(async |tx| DUE.claim::<i64>(tx, 256, Backoff::default(), now).await).await?;
+        let claimed = DUE.claim::<i64>(&self.db, 256, Backoff::default(), now).await?;
         let claimed = keys(&claimed);
         assert!(!claimed.contains(&self.poison), "as told");
         item::done(&self.db, claimed.clone()).await?;

@@ -54,11 +54,10 @@ impl Sweep for OrderSweep {
     }
 
     async fn run_once(&self, now: Millis) -> Result<usize, Failure> {
-        if !store::DUE.any(self.db.read(), now).await? {
+        let claimed = store::DUE.claim::<i64>(&self.db, BATCH, Backoff::default(), now).await?;
+        if claimed.is_empty() {
             return Ok(0);
         }
-        let claimed =
-            self.db.write_tx(async |tx| store::DUE.claim::<i64>(tx, BATCH, Backoff::default(), now).await).await?;
         let rows = store::rows(self.db.read(), claimed.iter().map(|(order_id, _)| *order_id).collect()).await?;
         let (mut stale, mut unpaid, mut owing) = (Vec::new(), Vec::new(), BTreeMap::new());
         for row in &rows {

@@ -1,5 +1,9 @@
 //! What a payment owes to others: the bits of `trade_pay.owed`.
 
+use std::borrow::Cow;
+
+use shop_common::due::Debt;
+
 /// A set of debts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Owed(i64);
@@ -56,5 +60,39 @@ impl Owed {
     #[must_use]
     pub const fn both(self, other: Self) -> Self {
         Self(self.0 & other.0)
+    }
+
+    /// What is owed of a payment of `channel`, and by whom. What waits for the order's judgement is not owed by anybody
+    /// yet, and that a buyer takes his time is no debt.
+    pub fn debts(self, channel: &str) -> Vec<Debt> {
+        let of_channel = |owed| Debt { owed, by: Cow::Owned(channel.to_owned()) };
+        let is_judged = !self.has(Self::ORDER);
+        let debts = [
+            (Self::ORDER, true, Debt::new("judgement", "order")),
+            (Self::POINTS, is_judged, Debt::new("points", "user")),
+            (Self::CLOSE, true, of_channel("close")),
+            (Self::REFUND, true, of_channel("refund")),
+            (Self::REVERSE_POINTS, true, Debt::new("reversal of points", "user")),
+            (Self::TELL_ORDER, is_judged, Debt::new("end of the order", "order")),
+        ];
+        debts.into_iter().filter(|(bit, can_be, _)| *can_be && self.has(*bit)).map(|(_, _, debt)| debt).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn by(owed: Owed) -> Vec<String> {
+        owed.debts("alipay").into_iter().map(|debt| debt.by.into_owned()).collect()
+    }
+
+    #[test]
+    fn whoever_has_to_act_is_named() {
+        assert_eq!(by(Owed::POINTS.with(Owed::REVERSE_POINTS)), ["user", "user"]);
+        assert_eq!(by(Owed::CLOSE.with(Owed::REFUND)), ["alipay", "alipay"]);
+        assert_eq!(by(Owed::TELL_ORDER), ["order"]);
+        assert_eq!(by(Owed::ORDER.with(Owed::POINTS).with(Owed::TELL_ORDER)), ["order"], "the judgement comes first");
+        assert!(by(Owed::ASK).is_empty(), "a buyer may take his time");
     }
 }

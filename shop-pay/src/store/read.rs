@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QueryResult, QuerySelect, QueryTrait,
+};
 use shop_common::{
     db::{Db, Result},
-    due::{Backoff, Due},
+    due::{Backoff, Due, Owing},
     due_table,
     id::{PayId, RefundId},
     sql,
@@ -17,20 +19,36 @@ use crate::{
     entity::{pay, refund},
     payment::{
         Payment,
+        owed::Owed,
         refund::{Refund, State},
     },
 };
 
-/// All that is owed but the question of a silent payment: that waits longer, and is asked by itself.
+/// All that is owed but the question of a silent payment: that waits longer, and is asked by itself. Since the last thing
+/// that made it owe: a refund, the money, its end.
 const DUE: Due = Due {
-    select: "SELECT pay_id, due_ms, attempts FROM trade_pay WHERE due_ms <= ? AND owed <> 32 ORDER BY due_ms LIMIT ?",
-    ..due_table!("trade_pay", "pay_id")
+    select: "SELECT pay_id, due_ms, attempts, order_id, channel, owed, COALESCE(CASE WHEN refund_fen > 0 THEN \
+             (SELECT MAX(create_ms) FROM trade_refund WHERE trade_refund.pay_id = trade_pay.pay_id) END, \
+             pay_ms, closed_ms, add_ms) AS since_ms \
+             FROM trade_pay WHERE due_ms <= ? AND owed <> 32 ORDER BY due_ms LIMIT ?",
+    ..due_table!("trade_pay", "pay_id", "pay_id, due_ms, attempts", owing)
 };
 
 const SILENT: Due = Due {
-    select: "SELECT pay_id, due_ms, attempts FROM trade_pay WHERE due_ms <= ? AND owed = 32 ORDER BY due_ms LIMIT ?",
+    select: "SELECT pay_id, due_ms, attempts, order_id, channel, owed, add_ms AS since_ms \
+             FROM trade_pay WHERE due_ms <= ? AND owed = 32 ORDER BY due_ms LIMIT ?",
     ..DUE
 };
+
+fn owing(row: &QueryResult) -> Result<Owing> {
+    let (pay_id, order_id): (i64, i64) = (row.try_get("", "pay_id")?, row.try_get("", "order_id")?);
+    let (owed, channel): (i64, String) = (row.try_get("", "owed")?, row.try_get("", "channel")?);
+    Ok(Owing {
+        row: format!("payment {pay_id} of order {order_id}"),
+        since: Millis::new(row.try_get("", "since_ms")?),
+        debts: Owed::of(owed).debts(&channel),
+    })
+}
 
 /// One payment.
 pub(crate) async fn payment(db: &impl ConnectionTrait, pay_id: PayId) -> Result<Option<Payment>> {
@@ -110,12 +128,9 @@ pub(crate) async fn claim_silent(db: &Db, limit: u32, backoff: Backoff, now: Mil
 }
 
 async fn claim(db: &Db, due: Due, limit: u32, backoff: Backoff, now: Millis) -> Result<Vec<Payment>> {
-    if !due.any(db.read(), now).await? {
+    let claimed = due.claim::<i64>(db, limit, backoff, now).await?;
+    if claimed.is_empty() {
         return Ok(Vec::new());
     }
-    db.write_tx(async |tx| {
-        let claimed: Vec<(i64, i64)> = due.claim(tx, limit, backoff, now).await?;
-        payments(tx, claimed.into_iter().map(|(pay_id, _)| pay_id).collect()).await
-    })
-    .await
+    payments(db.read(), claimed.into_iter().map(|(pay_id, _)| pay_id).collect()).await
 }

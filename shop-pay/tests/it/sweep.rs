@@ -8,6 +8,7 @@ use shop_proto::pay::v1::{
     CallbackPaymentRequest, Payment, RefundOrderCommand, RefundOrderRequest, callback_payment_response::Outcome,
     payment_state_service_client::PaymentStateServiceClient,
 };
+use shop_testkit::Alarms;
 
 use crate::{
     fakes::{DUE, FLAKY, RefundTold},
@@ -298,5 +299,56 @@ async fn more_than_one_round_holds_and_two_sweepers_do_each_thing_once() {
         }
         let earned = all.iter().filter(|payment| payment.order_id > PAYMENTS / 2).map(|payment| payment.pay_id);
         assert_eq!(*world.points.held.lock().unwrap(), earned.map(|pay_id| (pay_id, 880)).collect());
+    }
+}
+
+/// F14, F36, F41: whoever does not do his part is named, once it has lasted.
+#[tokio::test]
+async fn what_is_owed_for_long_is_told_with_who_owes_it_and_since_when() {
+    for world in worlds().await {
+        let alarms = Alarms::default();
+        let _heard = tracing::dispatcher::set_default(&alarms.dispatch());
+        let alone = paid(&world, 1, "").await;
+        world.set_orders_away(true);
+        let refunded = paid(&world, 2, FLAKY).await;
+        for _ in 0..10 {
+            world.later(MINUTE).await;
+        }
+        let judgement = |since: &str, payments: &[&Payment]| {
+            let named = payments.iter().map(|it| format!("payment {} of order {}", it.pay_id, it.order_id));
+            format!("judgement is owed by order since {since}: {}", named.collect::<Vec<_>>().join(", "))
+        };
+        let since = "2023-11-14T22:13:20Z";
+        assert_eq!(
+            alarms.take(),
+            [judgement(since, &[&alone, &refunded])],
+            "{}: and the points by nobody",
+            world.name()
+        );
+
+        world.set_orders_away(false);
+        world.orders.cancelled.lock().unwrap().insert(2);
+        world.flaky.refunds_to_lose.store(99, Ordering::SeqCst);
+        for _ in 0..10 {
+            world.later(MINUTE).await;
+        }
+        let Payment { pay_id, order_id, .. } = refunded;
+        let refund =
+            format!("refund is owed by flaky since 2023-11-14T22:24:20Z: payment {pay_id} of order {order_id}");
+        assert_eq!(alarms.take(), [refund], "{}: since it was promised", world.name());
+    }
+}
+
+#[tokio::test]
+async fn a_buyer_who_takes_his_time_is_no_alarm() {
+    for world in worlds().await {
+        let alarms = Alarms::default();
+        let _heard = tracing::dispatcher::set_default(&alarms.dispatch());
+        world.create(1, "").await;
+        for _ in 0..20 {
+            world.clock.advance(Duration::from_hours(2));
+            assert_eq!(world.ask_silent().await, 1, "{}", world.name());
+        }
+        assert_eq!(alarms.take(), [""; 0], "{}", world.name());
     }
 }

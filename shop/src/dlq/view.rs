@@ -3,10 +3,9 @@
 use std::fmt;
 
 use serde::Serialize;
-use shop_common::dead::Letter;
+use shop_common::{dead::Letter, time::Millis};
 
 use super::is_open;
-use crate::beside::time;
 
 /// What is listed.
 #[derive(Default, Serialize)]
@@ -82,11 +81,11 @@ impl Entry {
             tag: letter.tag,
             key: letter.key,
             times: letter.times,
-            last: time(letter.last),
+            last: letter.last.rfc3339(),
             reason: letter.reason,
-            retry: letter.retry.map(time),
+            retry: letter.retry.map(Millis::rfc3339),
             operator: letter.operator,
-            operated: letter.operated.map(time),
+            operated: letter.operated.map(Millis::rfc3339),
             note: letter.note,
         }
     }

@@ -6,12 +6,12 @@ use serde::Serialize;
 use shop_common::{
     id::{OrderId, PayId, RefundId},
     money::Fen,
+    time::Millis,
 };
 use shop_pay::payment::refund::Refund;
 use shop_proto::pay::v1 as wire;
 
 use super::is_refused;
-use crate::beside::time;
 
 /// What is listed.
 #[derive(Default, Serialize)]
@@ -89,7 +89,7 @@ impl From<Refund> for Row {
     fn from(refund: Refund) -> Self {
         let is_refused = is_refused(&refund);
         let said = refund.request.clone();
-        let (created, done) = (time(refund.created), refund.done.map(time));
+        let (created, done) = (refund.created.rfc3339(), refund.done.map(Millis::rfc3339));
         let (refund_id, pay_id, order_id, amount) = (refund.refund_id, refund.pay_id, refund.order_id, refund.amount);
         // Named as clients know it.
         let wire = wire::Refund::from(refund);

@@ -1,8 +1,9 @@
-//! Recovery fails, or dies, at the same point again and again (F14): it comes back later and later, and keeps up nobody.
+//! Recovery fails, or dies, at the same point again and again (F14): it comes back later and later, keeps up nobody, and
+//! an operator is told of the order it is about.
 
 use std::{ops::RangeInclusive, time::Duration};
 
-use shop_common::mq::memory::Faults as BusFaults;
+use shop_common::{due::ALARM_FROM, mq::memory::Faults as BusFaults};
 use shop_proto::order::v1::OrderStatus;
 use shop_testkit::{eventually, participant::number};
 
@@ -14,8 +15,8 @@ use crate::world::{
 
 /// Longer than a saga may last.
 const OVERDUE: Duration = Duration::from_secs(61);
-/// Rounds: the pause has reached its most.
-const ROUNDS: i64 = 8;
+/// Rounds: the pause has reached its most, and the last of them is an alarm.
+const ROUNDS: i64 = ALARM_FROM + 1;
 
 /// Doubled from 2 s up to 60 s, a quarter less at most.
 fn pause(attempts: i64) -> RangeInclusive<i64> {
@@ -29,6 +30,13 @@ async fn swept(world: &World, order_id: i64) -> (i64, i64) {
         number(&world.schemas.order, &format!("SELECT {name} AS n FROM trade_order WHERE order_id = {order_id}")).await
     };
     (column("attempts").await, column("due_ms").await - world.clock.now().get())
+}
+
+/// What was told of rows that are owed something for long.
+fn told(world: &World) -> Vec<String> {
+    let mut said = world.alarms.take();
+    said.retain(|said| said.contains("is owed by"));
+    said
 }
 
 fn pass(world: &World, ms: i64) {
@@ -65,6 +73,7 @@ async fn an_order_whose_recovery_always_fails_keeps_up_nobody() {
         assert_eq!(swept(&world, stuck).await, (after, 1), "not before it is due");
         pass(&world, 1);
     }
+    assert_eq!(told(&world), [format!("recovery is owed by order since 2023-11-14T22:13:20Z: order {stuck}")]);
     while world.messages().await + world.sweep().await > 0 {}
     assert_eq!(world.stock(GOODS).await, STOCK - 1, "the others are whole again");
 
@@ -99,6 +108,9 @@ async fn a_process_that_dies_of_the_same_order_finds_it_later_and_later() {
         assert_eq!(swept(&world, order_id).await, (after, away), "a new process does not begin anew");
         pass(&world, away);
     }
+    let told_of = ["close is owed by pay", "stock is owed by goods"];
+    let told_of = told_of.map(|owed| format!("{owed} since 2023-11-14T22:13:20Z: order {order_id}"));
+    assert_eq!(told(&world), told_of, "before it died of it");
     world.settle_everything().await;
     world.assert_clean("it lives at last").await;
     assert_eq!(world.look().await, UNTOUCHED);

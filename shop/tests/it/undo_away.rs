@@ -1,4 +1,5 @@
-//! Nobody hears the cancel, and those who have to give back are away for long (F36, F38, F41).
+//! Nobody hears the cancel, and those who have to give back are away for long (F36, F37, F38, F41): they are asked without
+//! end, and an operator is told who owes what to which order since when.
 
 use std::time::Duration;
 
@@ -34,6 +35,9 @@ async fn what_is_owed_is_asked_for_until_it_is_given() {
     assert_eq!(number(&world.schemas.order, &owed).await, 7, "stock, coupon and balance; the payments are closed");
     assert_eq!(world.look().await, taken_by(order_id));
     assert!(world.faults.arrived(RELEASE) >= LONG, "asked in every round");
+    let told = ["balance is owed by user", "coupon is owed by coupon", "stock is owed by goods"];
+    let told = told.map(|owed| format!("{owed} since 2023-11-14T22:13:20Z: order {order_id}"));
+    assert_eq!(world.alarms.take(), [told.clone(), told].concat(), "after four minutes, and when they have doubled");
 
     world.faults.heal();
     world.settle_everything().await;

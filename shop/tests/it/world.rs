@@ -24,7 +24,7 @@ use shop_common::{
     mq::memory::{Faults as BusFaults, MemoryBus},
     time::{Clock, Millis},
 };
-use shop_testkit::{TestDb, databases, participant::number, sqlite};
+use shop_testkit::{Alarms, TestDb, databases, participant::number, sqlite};
 use tokio::{sync::oneshot, task::JoinHandle};
 
 pub(crate) use self::payments::signed;
@@ -63,6 +63,8 @@ pub(crate) struct World {
     pub(crate) broker: Arc<MemoryBus>,
     /// What goes wrong between the services.
     pub(crate) faults: Arc<Faults>,
+    /// What sweepers, relays and handlers log at ERROR.
+    pub(crate) alarms: Alarms,
     config: Box<Config>,
     process: Option<Box<Process>>,
     databases: Vec<TestDb>,
@@ -121,7 +123,8 @@ impl World {
         let db = |test: &TestDb| test.db.clone();
         let schemas = Schemas { goods: db(goods), coupon: db(coupon), user: db(user), order: db(order), pay: db(pay) };
         let faults = Arc::<Faults>::default();
-        let process = Process::start(&config, &clock, &broker, &faults).await;
+        let alarms = Alarms::default();
+        let process = Process::start(&config, &clock, &broker, &faults, &alarms).await;
         let name = goods.name;
         Self {
             name,
@@ -129,6 +132,7 @@ impl World {
             clock,
             broker,
             faults,
+            alarms,
             config: Box::new(config),
             process: Some(Box::new(process)),
             databases,
@@ -151,7 +155,7 @@ impl World {
         if self.process.is_some() {
             self.kill().await;
         }
-        let process = Process::start(&self.config, &self.clock, &self.broker, &self.faults).await;
+        let process = Process::start(&self.config, &self.clock, &self.broker, &self.faults, &self.alarms).await;
         self.process = Some(Box::new(process));
     }
 

@@ -26,13 +26,14 @@ use shop_common::{
     time::Clock,
 };
 use shop_proto::topic;
-use shop_testkit::eventually;
+use shop_testkit::{Alarms, eventually};
 use tokio::{
     runtime::{Builder, Runtime},
     task::{JoinHandle, spawn_blocking},
     time::timeout,
 };
 use tonic::service::Routes;
+use tracing::instrument::WithSubscriber;
 
 use super::{
     PATIENCE,
@@ -52,6 +53,7 @@ pub(crate) struct Process {
     bus: Arc<Connection>,
     switch: Switch,
     runtime: OwnRuntime,
+    alarms: Alarms,
 }
 
 /// A runtime that may be dropped anywhere.
@@ -66,7 +68,13 @@ struct Connection {
 }
 
 impl Process {
-    pub(super) async fn start(config: &Config, clock: &Clock, broker: &MemoryBus, faults: &Arc<Faults>) -> Self {
+    pub(super) async fn start(
+        config: &Config,
+        clock: &Clock,
+        broker: &MemoryBus,
+        faults: &Arc<Faults>,
+        alarms: &Alarms,
+    ) -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let bus = Arc::new(Connection {
             bus: broker.join(),
@@ -95,7 +103,7 @@ impl Process {
             (services, OwnRuntime(Some(runtime)))
         });
         let (services, runtime) = built.await.unwrap();
-        let process = Self { services, bus, switch, runtime };
+        let process = Self { services, bus, switch, runtime, alarms: alarms.clone() };
         process.wait_until_it_listens().await;
         process
     }
@@ -105,13 +113,13 @@ impl Process {
         self.services.link.clone()
     }
 
-    /// Runs `work` in this process.
+    /// Runs `work` in this process; its alarms are heard.
     pub(crate) fn run<F>(&self, work: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.runtime.0.as_ref().expect("it runs").spawn(work)
+        self.runtime.0.as_ref().expect("it runs").spawn(work.with_subscriber(self.alarms.dispatch()))
     }
 
     /// All groups are joined, unless there is no broker to join them at.
