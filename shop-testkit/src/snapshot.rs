@@ -1,6 +1,6 @@
 //! A SQLite file as it was at one moment: many tests begin where one has come to, each on a copy of its own.
 
-use std::fs;
+use std::{fs, path::PathBuf};
 
 use sea_orm::ConnectionTrait;
 use shop_common::{
@@ -26,11 +26,16 @@ impl Snapshot {
         Self(dir)
     }
 
+    /// Where it lies, for whoever takes rows from it.
+    pub fn file(&self) -> PathBuf {
+        self.0.path().join(FILE)
+    }
+
     /// A copy of it, there for one test.
     pub async fn open(&self) -> TestDb {
         let dir = tempfile::tempdir().expect("a directory for a SQLite file");
         let file = dir.path().join(FILE);
-        fs::copy(self.0.path().join(FILE), &file).expect("the copy of a file");
+        fs::copy(self.file(), &file).expect("the copy of a file");
         let url = Secret::new(format!("sqlite://{}", file.display()));
         let config = DatabaseConfig { url, max_connections: CONNECTIONS };
         let db = Db::connect(&config).await.expect("the file is there");

@@ -25,6 +25,7 @@ use crate::{
     exposure, reconcile,
     refund::{self, RefundArgs},
     replay::{ReplayArgs, replay},
+    retake,
     role::{Role, Web},
     running::Shop,
     seed::seed,
@@ -108,6 +109,13 @@ enum Command {
     Refund(RefundArgs),
     /// Lists, shows, resends and discards dead letters and parked messages.
     Dlq(Dlq),
+    /// Takes again what confirmed orders should hold and a restored database of goods, coupons or users has forgotten; exit
+    /// 0 all of it, 1 something was refused, 2 not known.
+    Retake {
+        /// One JSON object instead of text.
+        #[arg(long)]
+        json: bool,
+    },
     /// Payment notifications, recorded or generated, with faults; exit 0 only if every expectation held, 1 if one did
     /// not, 2 if they could not be sent.
     Replay(Box<ReplayArgs>),
@@ -122,7 +130,12 @@ enum Command {
 pub async fn run(cli: Cli) -> ExitCode {
     let looks = matches!(
         cli.command,
-        Command::Audit { .. } | Command::Dlq(_) | Command::Reconcile(_) | Command::Refund(_) | Command::Replay(_)
+        Command::Audit { .. }
+            | Command::Dlq(_)
+            | Command::Reconcile(_)
+            | Command::Refund(_)
+            | Command::Replay(_)
+            | Command::Retake { .. }
     );
     let could_not = if looks { COULD_NOT } else { 1 };
     match Box::pin(command(cli)).await {
@@ -161,6 +174,7 @@ async fn command(cli: Cli) -> Outcome {
         Command::Reconcile(wanted) => return show_reconcile(&config, &wanted).await,
         Command::Refund(told) => return refund::run(&config, told).await,
         Command::Dlq(told) => return dlq::run(&config, told).await,
+        Command::Retake { json } => return show_retake(&config, json).await,
         Command::Audit { json, wait, confirm } => return show_audit(&config, json, wait, confirm).await,
         Command::Sim(wanted) => {
             telemetry::init(&config.log.filter);
@@ -221,6 +235,15 @@ async fn show_reconcile(config: &Config, wanted: &reconcile::Wanted) -> Outcome 
     telemetry::init(&config.log.filter);
     let report = Box::pin(reconcile::reconcile(config, wanted)).await?;
     let text = if wanted.json() { serde_json::to_string_pretty(&report)? } else { report.to_string() };
+    Ok(said(&text, report.is_clean()))
+}
+
+async fn show_retake(config: &Config, json: bool) -> Outcome {
+    telemetry::init(&config.log.filter);
+    let schemas = open_all_to_look(config).await?;
+    let report = Box::pin(retake::retake(config, &schemas, &Clock::system())).await?;
+    schemas.close().await;
+    let text = if json { serde_json::to_string_pretty(&report)? } else { report.to_string() };
     Ok(said(&text, report.is_clean()))
 }
 

@@ -15,6 +15,7 @@ pub mod process;
 pub mod reconcile;
 mod refund;
 pub mod replay;
+pub mod retake;
 pub mod role;
 pub mod running;
 pub mod seed;

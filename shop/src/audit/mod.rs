@@ -5,6 +5,7 @@
 //! more than one schema.
 
 mod invariants;
+mod missing;
 mod pending;
 mod report;
 mod rows;
@@ -12,6 +13,7 @@ mod snapshot;
 mod table;
 mod tables;
 
+pub(crate) use missing::Missing;
 pub use pending::Pending;
 pub use report::{Check, Report, Violation};
 

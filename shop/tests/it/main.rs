@@ -39,6 +39,7 @@ mod reconcile;
 mod refund_command;
 mod refund_suite;
 mod replay;
+mod restored;
 mod roles;
 mod saga_table;
 mod sequences;

@@ -7,7 +7,6 @@ mod payments;
 #[cfg(debug_assertions)]
 pub(crate) mod points;
 mod process;
-#[cfg(debug_assertions)]
 pub(crate) mod stage;
 
 use std::{sync::Arc, time::Duration};
@@ -15,6 +14,7 @@ use std::{sync::Arc, time::Duration};
 use shop::{
     audit::{Options, Report, Schemas, audit},
     config::Config,
+    retake,
 };
 use shop_common::{
     code::ShopCode,
@@ -273,6 +273,11 @@ impl World {
         let report = self.audit(true).await;
         let violated = report.checks.iter().filter(|check| !check.violations.is_empty());
         violated.map(|check| check.id.to_owned()).collect()
+    }
+
+    /// `shop retake`.
+    pub(crate) async fn retake(&self) -> retake::Report {
+        retake::retake(&self.config, &self.schemas, &self.clock).await.unwrap()
     }
 
     /// The same while there is no broker.
