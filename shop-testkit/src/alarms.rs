@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use serde_json::Value;
 use tracing::{Dispatch, Level};
 
 /// What was logged at ERROR.
@@ -24,8 +25,8 @@ impl Alarms {
         let written = std::mem::take(&mut *self.0.lock().expect("nothing panics here"));
         let lines = String::from_utf8(written).expect("JSON is UTF-8");
         let message = |line: &str| {
-            let event: serde_json::Value = serde_json::from_str(line).expect("one JSON object a line");
-            event["message"].as_str().expect("an event has a message").to_owned()
+            let event: Value = serde_json::from_str(line).expect("one JSON object a line");
+            event.get("message").and_then(Value::as_str).expect("an event has a message").to_owned()
         };
         lines.lines().map(message).collect()
     }
