@@ -71,17 +71,17 @@ pub async fn retake(config: &Config, schemas: &Schemas, clock: &Clock) -> Result
         let request = call(ReserveStockRequest { commands }, TIMEOUT);
         Ok(stock.clone().reserve_stock(request).await?.into_inner().outcomes)
     };
-    report.take("stock", missing.stock, |command| command.order_id, reserve).await?;
+    report.take("stock", &missing.stock, |command| command.order_id, reserve).await?;
     let redeem = async |commands| {
         let request = call(RedeemCouponRequest { commands }, TIMEOUT);
         Ok(coupons.clone().redeem_coupon(request).await?.into_inner().outcomes)
     };
-    report.take("coupon", missing.coupons, |command| command.order_id, redeem).await?;
+    report.take("coupon", &missing.coupons, |command| command.order_id, redeem).await?;
     let debit = async |commands| {
         let request = call(DebitBalanceRequest { commands }, TIMEOUT);
         Ok(balance.clone().debit_balance(request).await?.into_inner().outcomes)
     };
-    report.take("balance", missing.balance, |command| command.order_id, debit).await?;
+    report.take("balance", &missing.balance, |command| command.order_id, debit).await?;
     Ok(report)
 }
 
@@ -105,7 +105,7 @@ impl Report {
     async fn take<C: Clone, F>(
         &mut self,
         what: &'static str,
-        commands: Vec<C>,
+        commands: &[C],
         order_id: impl Fn(&C) -> i64,
         take: impl Fn(Vec<C>) -> F,
     ) -> Result<(), Status>
