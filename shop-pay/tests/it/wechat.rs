@@ -15,6 +15,7 @@ use shop_proto::pay::v1::{
 };
 use shop_sim::{
     Outgoing, Provider, Served, Sim,
+    books::{Due, State},
     faults::{CallFault, Faults},
     keys::Pair,
     serve,
@@ -332,6 +333,35 @@ async fn a_refund_that_is_closed_is_for_an_operator_and_one_that_stands_still_is
             beside.later(Duration::from_hours(1)).await;
             assert_eq!(beside.number(REFUND_STATE).await, state, "{ending:?}");
         }
+    }
+}
+
+/// A notification that the provider's books know nothing of: only a key in other hands can sign that, or books that were lost.
+#[tokio::test]
+async fn a_refund_of_what_the_provider_does_not_call_paid_is_for_an_operator() {
+    for beside in all().await {
+        let payment = beside.create(1).await;
+        let (number, now) = (payment.pay_id.to_string(), beside.world.clock.now());
+        let mut trade = beside.sim.books().trade(&number).cloned().unwrap();
+        (trade.state, trade.paid) = (State::Paid, Some(now));
+        let due = Due { id: "never".to_owned(), trade, refund: None, attempts: 0 };
+        let forged = told(&beside.sim.provider.notification(&due, now).unwrap());
+        assert_eq!(beside.callback(forged).await, Ok(Outcome::Applied));
+        beside.world.orders.cancelled.lock().unwrap().insert(1);
+        beside.sim.faults.next_call(CallFault::LoseAnswer);
+        beside.later(MINUTE).await;
+        assert_eq!(beside.number(REFUND_STATE).await, 0, "no answer is no refusal");
+        beside.later(Duration::from_mins(10)).await;
+        assert_eq!(beside.number(REFUND_STATE).await, 2);
+        let why = "SELECT COUNT(*) AS n FROM trade_refund WHERE remark LIKE '%does not call the payment paid'";
+        assert_eq!((beside.number(why).await, beside.sim.books().refunds()), (1, 0));
+
+        // Once the books over there are right, an operator asks again under the same number.
+        let refund_id = beside.number("SELECT refund_id AS n FROM trade_refund").await;
+        beside.pays(&payment);
+        beside.pay.refunds().retry(refund_id).await.unwrap();
+        beside.later(Duration::from_hours(1)).await;
+        assert_eq!(beside.sim.books().refunds(), 1);
     }
 }
 

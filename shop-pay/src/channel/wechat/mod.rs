@@ -46,6 +46,8 @@ const WHOSE: &str = "the provider's";
 const JSON: &str = "application/json";
 /// Longest number or serial.
 const WORD_MAX: usize = 64;
+/// Why a refund is refused whose trade the provider knows otherwise than we do.
+const NOT_PAID: &str = "WeChat Pay does not call the payment paid";
 /// Longest description of a trade.
 const DESCRIPTION_MAX: usize = 127;
 
@@ -159,11 +161,11 @@ impl PaymentChannel for Wechat {
         }
     }
 
-    /// The provider wants to be told the trade's whole amount, so it is asked for it first.
+    /// The provider wants to be told the trade's whole amount, so it is asked for it first. It gives nothing back of a trade
+    /// that it does not call paid, and nothing was asked for: a refusal, for an operator.
     async fn refund(&self, wanted: Return) -> Result<Answer> {
         let Found::Paid(paid) = self.found(wanted.pay_id).await? else {
-            tracing::error!(refund.id = %wanted.refund_id, pay.id = %wanted.pay_id, "wechat pay does not call paid what is to go back");
-            return Err(ShopCode::Unknown.into());
+            return Ok(Answer::Refused(NOT_PAID.to_owned()));
         };
         let (status, body) = self.ask(&request::refund(wanted, paid.amount, &self.notify_url)).await?;
         match (Reply { status, body: &body }).refunded(wanted)? {
