@@ -6,7 +6,7 @@ mod operator;
 mod pool;
 mod relay;
 
-pub(crate) use operator::{body, discard, letters, owe_again, resend};
+pub(crate) use operator::{WAITS, body, discard, letters, owe_again, resend, waits};
 pub use relay::{Relay, RelayConfig};
 
 use std::time::Duration;

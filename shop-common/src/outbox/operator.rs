@@ -14,6 +14,8 @@ use crate::{
 /// All but the body, which may be large.
 const HEADERS: &str = "SELECT id, msg_topic, msg_tag, msg_key, msg_status, attempts, create_ms, remark, operator, \
                        operator_ms, note FROM trade_mq_producer_temp";
+/// Why nothing can be done about a message: it may be on its way this moment.
+pub(crate) const WAITS: &str = "it waits to be sent";
 /// As much of a reason as the column holds.
 const NOTE_CHARS: usize = 500;
 /// As much of a name as the column holds.
@@ -52,7 +54,7 @@ pub(crate) async fn body(db: &Db, id: &str) -> Result<Option<Vec<u8>>> {
 pub(crate) async fn resend(tx: &Tx, id: &str, deed: &Deed<'_>) -> Result<Dealt> {
     match status(tx, id).await? {
         None => Ok(Dealt::Gone),
-        Some(TO_BE_SENT) => Ok(Dealt::Already("it waits to be sent".to_owned())),
+        Some(TO_BE_SENT) => Ok(Dealt::Already(WAITS.to_owned())),
         Some(DISCARDED) => Ok(Dealt::Refused("it was discarded".to_owned())),
         Some(_) => send(tx, id, deed).await,
     }
@@ -62,7 +64,7 @@ pub(crate) async fn resend(tx: &Tx, id: &str, deed: &Deed<'_>) -> Result<Dealt> 
 pub(crate) async fn discard(tx: &Tx, id: &str, reason: &str, deed: &Deed<'_>) -> Result<Dealt> {
     match status(tx, id).await? {
         None => Ok(Dealt::Gone),
-        Some(TO_BE_SENT) => Ok(Dealt::Refused("it waits to be sent".to_owned())),
+        Some(TO_BE_SENT) => Ok(Dealt::Refused(WAITS.to_owned())),
         Some(DISCARDED) => Ok(Dealt::Already("it was discarded before".to_owned())),
         Some(_) => {
             let text = "UPDATE trade_mq_producer_temp SET msg_status = 3, operator = ?, operator_ms = ?, note = ? \
@@ -77,7 +79,7 @@ pub(crate) async fn discard(tx: &Tx, id: &str, reason: &str, deed: &Deed<'_>) ->
 /// Owes a message that was received and could not be handled, under the name `id`; if it is owed already, that stays.
 pub(crate) async fn owe_again(tx: &Tx, id: &str, message: Outgoing, deed: &Deed<'_>) -> Result<Dealt> {
     match status(tx, id).await? {
-        Some(TO_BE_SENT) => return Ok(Dealt::Already("it waits to be sent".to_owned())),
+        Some(TO_BE_SENT) => return Ok(Dealt::Already(WAITS.to_owned())),
         Some(_) => return send(tx, id, deed).await,
         None => {}
     }
@@ -98,6 +100,11 @@ pub(crate) async fn owe_again(tx: &Tx, id: &str, message: Outgoing, deed: &Deed<
     };
     Entity::insert(row).exec_without_returning(tx).await?;
     Ok(Dealt::Done)
+}
+
+/// Whether the row of this name is still to be sent.
+pub(crate) async fn waits(tx: &Tx, id: &str) -> Result<bool> {
+    Ok(status(tx, id).await? == Some(TO_BE_SENT))
 }
 
 async fn status(tx: &Tx, id: &str) -> Result<Option<i16>> {

@@ -87,6 +87,9 @@ pub(crate) async fn discard(
         DISCARDED => return Ok(Dealt::Already("it was discarded before".to_owned())),
         _ => {}
     }
+    if outbox::waits(tx, &resend_id(&kept)).await? {
+        return Ok(Dealt::Refused(outbox::WAITS.to_owned()));
+    }
     let set = ActiveModel { consumer_status: Set(DISCARDED), retry_ms: Set(None), ..ActiveModel::default() };
     mark(tx, &kept, set, deed, reason).await?;
     Ok(Dealt::Done)

@@ -267,6 +267,8 @@ async fn resending_twice_has_one_effect() {
         let waits = resend(&test.db, &letter, &DEED).await.unwrap();
         assert!(matches!(waits, Dealt::Already(_)), "{}: {waits:?}", test.name);
         assert_eq!(number(&test.db, OUTBOX_ROWS).await, 1, "{}", test.name);
+        let waits = discard(&test.db, &letter, "it would go out all the same", &DEED).await.unwrap();
+        assert!(matches!(waits, Dealt::Refused(_)), "{}: {waits:?}", test.name);
         receiver.heal();
         // Once more after it was sent, before anybody has handled it.
         assert_eq!(relay.run_once(DEED.now).await.unwrap(), 1, "{}", test.name);
