@@ -21,6 +21,7 @@ use tokio::{
 
 use crate::{
     code::ShopCode,
+    config::at_least_one,
     db::{Db, Failure, Turn, Tx},
     error::ShopError,
     time::{Clock, Millis},
@@ -72,16 +73,22 @@ pub trait Command: Clone + Send + Sync + 'static {
 #[serde(deny_unknown_fields)]
 pub struct Limits {
     /// Commands that may wait; one more is refused as busy.
+    #[serde(deserialize_with = "at_least_one")]
     pub queue: usize,
     /// Commands of one batch.
+    #[serde(deserialize_with = "at_least_one")]
     pub commands: usize,
     /// Rows of one batch (SQLite takes 32,766 variables).
+    #[serde(deserialize_with = "at_least_one")]
     pub rows: usize,
     /// Bytes of one batch.
+    #[serde(deserialize_with = "at_least_one")]
     pub bytes: usize,
     /// Longest time one batch may run, in milliseconds.
+    #[serde(deserialize_with = "at_least_one")]
     pub body_ms: u64,
     /// Batches that may run at once: 1 for transactions, more for calls.
+    #[serde(deserialize_with = "at_least_one")]
     pub in_flight: usize,
 }
 

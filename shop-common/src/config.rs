@@ -1,10 +1,13 @@
 //! Layered configuration: built-in defaults < file < `SHOP__SECTION__KEY` < flags. Unknown keys are errors.
 
-use std::{fmt, path::Path};
+use std::{fmt, fs, path::Path};
 
 pub use config::ConfigError;
 use config::{Config, Environment, File, FileFormat};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{DeserializeOwned, Error},
+};
 
 /// Text that is never shown: not by `Debug`, not by `shop config`.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -40,6 +43,28 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
+/// Reads a number that must be at least 1, where none of it would be a standstill, or a loop without a pause.
+///
+/// # Errors
+/// It is smaller, or no number.
+pub fn at_least_one<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default + PartialOrd,
+{
+    let number = T::deserialize(deserializer)?;
+    if number > T::default() { Ok(number) } else { Err(D::Error::custom("must be at least 1")) }
+}
+
+/// Reads an amount that may be nothing, but not less.
+///
+/// # Errors
+/// It is negative, or no number.
+pub fn not_negative<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    let amount = i64::deserialize(deserializer)?;
+    if amount >= 0 { Ok(amount) } else { Err(D::Error::custom("must not be negative")) }
+}
+
 /// Reads the layers into `T`, whose types say `deny_unknown_fields`.
 ///
 /// # Errors
@@ -51,6 +76,7 @@ pub fn load<T: DeserializeOwned>(
 ) -> Result<T, ConfigError> {
     let mut builder = Config::builder().add_source(File::from_str(defaults, FileFormat::Toml));
     if let Some(file) = file {
+        is_file(file)?;
         builder = builder.add_source(File::from(file).format(FileFormat::Toml));
     }
     builder = builder.add_source(Environment::with_prefix("SHOP").separator("__").try_parsing(true).ignore_empty(true));
@@ -58,6 +84,16 @@ pub fn load<T: DeserializeOwned>(
         builder = builder.set_override(*key, value.as_str())?;
     }
     builder.build()?.try_deserialize()
+}
+
+/// The source itself calls whatever it cannot open *not found*, and looks for a file of a similar name.
+fn is_file(file: &Path) -> Result<(), ConfigError> {
+    let why = match fs::metadata(file) {
+        Ok(found) if found.is_dir() => "is a directory".to_owned(),
+        Ok(_) => return Ok(()),
+        Err(error) => error.to_string(),
+    };
+    Err(ConfigError::Message(format!("{}: {why}", file.display())))
 }
 
 #[cfg(test)]

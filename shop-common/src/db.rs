@@ -23,7 +23,7 @@ use self::{
     points::{At, Points},
     shared::SharedTx,
 };
-use crate::config::Secret;
+use crate::config::{Secret, at_least_one};
 
 /// Longest wait for a connection: a database that is away, or whose connections are all taken, is said to be so before
 /// the caller has given up.
@@ -59,6 +59,7 @@ pub struct DatabaseConfig {
     /// `sqlite://<file>` or `mysql://<user>:<password>@<host>/<schema>`.
     pub url: Secret,
     /// Connections for reading on SQLite (writing has one more), for everything on MySQL.
+    #[serde(deserialize_with = "at_least_one")]
     pub max_connections: u32,
 }
 

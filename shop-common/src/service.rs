@@ -13,6 +13,7 @@ use tonic::{
 use crate::{
     accept::Places,
     batch::NotDone,
+    config::at_least_one,
     db::Db,
     error::ShopError,
     hold::{Done, Undone},
@@ -77,6 +78,7 @@ pub struct Deps {
 #[serde(deny_unknown_fields)]
 pub struct SweeperConfig {
     /// Pause between two rounds that find nothing, in milliseconds.
+    #[serde(deserialize_with = "at_least_one")]
     pub interval_ms: u64,
 }
 

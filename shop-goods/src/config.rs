@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use shop_common::{batch::Limits, db::DatabaseConfig};
+use shop_common::{batch::Limits, config::at_least_one, db::DatabaseConfig};
 
 /// Section `goods`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -16,6 +16,7 @@ pub struct Config {
     /// Limits of its batches.
     pub batch: Limits,
     /// How long stock may be held before the order service is asked what became of its order, in seconds.
+    #[serde(deserialize_with = "at_least_one")]
     pub hold_timeout_s: u64,
 }
 

@@ -6,6 +6,7 @@ use std::{
 };
 
 use serde::{Deserialize, Deserializer, Serialize, de};
+use shop_common::config::at_least_one;
 
 /// Section `web`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,18 +16,24 @@ pub struct Config {
     #[serde(deserialize_with = "addresses")]
     pub listen: Vec<SocketAddr>,
     /// Largest body of a request.
+    #[serde(deserialize_with = "at_least_one")]
     pub body_limit_bytes: usize,
     /// Longest time a body may take to arrive, in milliseconds.
+    #[serde(deserialize_with = "at_least_one")]
     pub body_timeout_ms: u64,
     /// Deadline of each call to a service, in milliseconds.
+    #[serde(deserialize_with = "at_least_one")]
     pub call_timeout_ms: u64,
     /// Most requests at work at once; one more is answered 429.
+    #[serde(deserialize_with = "at_least_one")]
     pub max_in_flight: usize,
     /// Most event streams at once; one more is answered 429.
     pub max_event_streams: usize,
     /// Most connections at once over all addresses; more wait to be accepted.
+    #[serde(deserialize_with = "at_least_one")]
     pub max_connections: usize,
     /// Most calls under way to one service; one more is answered as busy and certainly not run.
+    #[serde(deserialize_with = "at_least_one")]
     pub max_calls: usize,
     /// Whether `x-user-id` is believed without authentication. Not said: yes while every listener is loopback.
     pub allow_unauthenticated_user_header: Option<bool>,

@@ -9,7 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use shop_broker::BrokerConfig;
 use shop_common::{
-    config::{ConfigError, Secret, load},
+    config::{ConfigError, Secret, at_least_one, load},
     db::DatabaseConfig,
     service::{ServerLimits, SweeperConfig},
 };
@@ -82,8 +82,10 @@ pub struct GrpcConfig {
     /// Where the public services listen.
     pub listen: SocketAddr,
     /// Most calls at once on a listener; one more is answered `SHOP_BUSY`.
+    #[serde(deserialize_with = "at_least_one")]
     pub max_in_flight: usize,
     /// Most connections at once on a listener; more wait to be accepted.
+    #[serde(deserialize_with = "at_least_one")]
     pub max_connections: usize,
 }
 
@@ -98,6 +100,7 @@ impl GrpcConfig {
 #[serde(deny_unknown_fields)]
 pub struct CallsConfig {
     /// Most calls that a service, or the gateway, has under way to one other service.
+    #[serde(deserialize_with = "at_least_one")]
     pub max_in_flight: usize,
 }
 

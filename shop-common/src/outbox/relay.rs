@@ -12,6 +12,7 @@ use super::{
     pool::Pool,
 };
 use crate::{
+    config::at_least_one,
     db::{Db, Result},
     due::{Backoff, Debt, Due, Owing},
     due_table,
@@ -44,12 +45,16 @@ const REMARK_CHARS: usize = 500;
 #[serde(deny_unknown_fields)]
 pub struct RelayConfig {
     /// Workers that always run.
+    #[serde(deserialize_with = "at_least_one")]
     pub core: usize,
     /// Workers while the queue is full.
+    #[serde(deserialize_with = "at_least_one")]
     pub max: usize,
     /// Batches that may wait.
+    #[serde(deserialize_with = "at_least_one")]
     pub queue: usize,
     /// Rows of one batch.
+    #[serde(deserialize_with = "at_least_one")]
     pub batch: u32,
 }
 

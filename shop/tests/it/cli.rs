@@ -9,6 +9,7 @@ use shop_proto::order::v1::{
 };
 use shop_testkit::participant::{execute, number};
 use tempfile::tempdir;
+use tokio::time::timeout;
 use tonic::{Code, transport::Channel};
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 use tonic_reflection::pb::{v1, v1alpha};
@@ -24,6 +25,7 @@ const PUBLIC: [&str; 5] = [
     "shop.pay.v1.PayService",
     "shop.user.v1.UserService",
 ];
+const PATIENCE: Duration = Duration::from_secs(30);
 const CANARY: &str = "canary-that-must-never-be-shown-0123456789";
 
 #[tokio::test]
@@ -136,6 +138,52 @@ async fn an_unknown_key_is_an_error_that_names_it() {
     let absent = run(dir.path(), &["--config", "/no/such/file.toml", "config"]).await;
     assert_eq!(absent.status.code(), Some(1));
     assert!(stderr(&absent).contains("/no/such/file.toml"));
+    let directory = run(dir.path(), &["--config", dir.path().to_str().unwrap(), "config"]).await;
+    let said = format!("{}: is a directory", dir.path().display());
+    assert!(stderr(&directory).contains(&said), "{}", stderr(&directory));
+}
+
+#[tokio::test]
+async fn a_number_that_stops_everything_is_refused_by_its_key() {
+    let dir = tempdir().unwrap();
+    let data = dir.path().join("data");
+    let of_batches = ["goods", "coupon", "user", "order", "pay"].into_iter().flat_map(|service| {
+        let keys = ["batch.queue", "batch.commands", "batch.rows", "batch.bytes", "batch.body_ms", "batch.in_flight"];
+        keys.into_iter().chain(["database.max_connections"]).map(move |key| format!("{service}.{key}=0"))
+    });
+    let of_relays = ["order", "pay"]
+        .into_iter()
+        .flat_map(|service| ["core", "max", "queue", "batch"].map(|key| format!("{service}.relay.{key}=0")));
+    let others = [
+        "grpc.max_in_flight=0",
+        "grpc.max_connections=0",
+        "calls.max_in_flight=0",
+        "sweeper.interval_ms=0",
+        "goods.hold_timeout_s=0",
+        "order.pay_timeout_s=0",
+        "order.saga_deadline_s=0",
+        "order.step_timeout_ms=0",
+        "order.shipping_fee_fen=-1",
+        "order.free_shipping_above_fen=-1",
+        "web.body_limit_bytes=0",
+        "web.body_timeout_ms=0",
+        "web.call_timeout_ms=0",
+        "web.max_in_flight=0",
+        "web.max_connections=0",
+        "web.max_calls=0",
+    ];
+    for setting in of_batches.chain(of_relays).chain(others.map(str::to_owned)) {
+        let output = timeout(PATIENCE, run(&data, &["--set", &setting, "up"])).await;
+        let output = output.unwrap_or_else(|_| panic!("it runs with {setting}"));
+        let key = setting.split('=').next().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{setting}");
+        assert!(stderr(&output).contains(&format!("for key `{key}`")), "{setting}: {}", stderr(&output));
+    }
+    assert!(!data.exists(), "nothing was begun");
+    let nothing = ["order.max_watches", "web.max_event_streams", "order.close_patience_s", "order.shipping_fee_fen"];
+    let nothing: Vec<String> = nothing.iter().flat_map(|key| ["--set".to_owned(), format!("{key}=0")]).collect();
+    let args: Vec<&str> = nothing.iter().map(String::as_str).chain(["config"]).collect();
+    succeeds(&data, &args).await;
 }
 
 #[tokio::test]
@@ -322,7 +370,7 @@ async fn a_listener_outside_of_loopback_needs_each_key() {
 
 async fn refuses_to_start(data: &Path, said: &[&str], command: &str, key: &str) {
     let args = [said, &[command]].concat();
-    let output = tokio::time::timeout(Duration::from_secs(10), run(data, &args)).await;
+    let output = timeout(PATIENCE, run(data, &args)).await;
     let output = output.unwrap_or_else(|_| panic!("it runs without {key}"));
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains(&format!("set {key} ")), "{said:?}: {}", stderr(&output));
