@@ -13,7 +13,7 @@ use shop_pay::{
     reconcile::{
         Reconciler, Taken,
         gaps::{Compared, Gap},
-        statement::{Day, Format},
+        statement::{BadStatement, Day, Format},
     },
 };
 
@@ -70,12 +70,20 @@ struct Row {
 /// The statement cannot be read, the configuration has no such channel, or the database is away.
 pub async fn reconcile(config: &Config, wanted: &Wanted) -> Result<Report, Box<dyn Error + Send + Sync>> {
     let file = fs::read(&wanted.statement).map_err(|error| format!("{}: {error}", wanted.statement.display()))?;
-    let lines = wanted.channel.parse::<Format>()?.read(&file)?;
-    let day = Day::of(&lines, wanted.day)?;
+    let said = |error: BadStatement| format!("{}: {error}", wanted.statement.display());
+    let format = wanted.channel.parse::<Format>()?;
+    let statement = format.read(&file).map_err(said)?;
+    format.check_merchant(&statement, &config.pay).map_err(said)?;
+    let lines = statement.lines;
+    let day = Day::of(&lines, wanted.day).map_err(said)?;
     let db = open_to_look(&config.pay.database).await?;
     let (_switch, shutdown) = shutdown::channel();
     let (ids, _claim) = spare_ids(&db).await?;
     let reconciler = Pay::new(&config.pay, deps(config, &db, shutdown), ids, nobody(), nobody())?.reconciler();
+    if wanted.apply && !reconciler.can_ask(&wanted.channel) {
+        let channel = &wanted.channel;
+        return Err(format!("--apply asks the channel, and there is none: pay.{channel}.enabled must be true").into());
+    }
     let compared = reconciler.compare(&wanted.channel, day, &lines).await?;
     let report = report(&reconciler, wanted, day, compared).await;
     db.close().await;

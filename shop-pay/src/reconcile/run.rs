@@ -47,6 +47,11 @@ impl Reconciler {
         Ok(compare(day, lines, &ours.map_err(ShopError::from)?))
     }
 
+    /// Whether the channel can be asked about a gap: it is one of the configured.
+    pub fn can_ask(&self, channel: &str) -> bool {
+        self.0.channels.get(channel).is_ok()
+    }
+
     /// Does what can be done about `gap`; a second time changes nothing.
     pub async fn take(&self, channel: &str, gap: &Gap) -> Taken {
         let taken = match (gap.action, gap.refund_id) {

@@ -372,10 +372,10 @@ async fn the_bill_of_a_day_is_what_the_reconciliation_reads() {
         beside.later(MINUTE).await;
         let day = beside.world.clock.now().get();
         let bounds = (Millis::new(0), Millis::new(day + 1));
-        let working = Format::Wechat.read(&beside.sim.bill(bounds)).unwrap();
+        let working = Format::Wechat.read(&beside.sim.bill(bounds)).unwrap().lines;
         assert_eq!(working.len(), 1, "what is worked on has not moved");
         assert_eq!(beside.told().len(), 2);
-        let lines = Format::Wechat.read(&beside.sim.bill(bounds)).unwrap();
+        let lines = Format::Wechat.read(&beside.sim.bill(bounds)).unwrap().lines;
         assert_eq!(lines.len(), 2);
         for line in lines {
             assert_eq!((line.movement.pay_id().get(), line.amount), (payment.pay_id, Fen::new(DUE)));

@@ -99,6 +99,28 @@ async fn gaps_of_every_kind_are_found_and_what_can_be_mended_is() {
     assert_eq!(count("SELECT COUNT(*) AS n FROM sandbox_refund").await, 2, "nothing was paid back twice");
 }
 
+/// Whoever has no such channel is told once, not for each gap.
+#[tokio::test]
+async fn without_the_channel_nothing_is_applied() {
+    let dir = tempdir().unwrap();
+    plant(dir.path()).await;
+    let file = dir.path().join("statement.csv");
+    fs::write(&file, STATEMENT).unwrap();
+    let args = [
+        "--set",
+        "pay.sandbox.enabled=false",
+        "reconcile",
+        "--channel",
+        "sandbox",
+        "--statement",
+        file.to_str().unwrap(),
+    ];
+    assert_eq!(run(dir.path(), &args).await.status.code(), Some(1), "comparing needs no channel");
+    let output = run(dir.path(), &[&args[..], &["--apply"]].concat()).await;
+    assert_eq!((output.status.code(), stdout(&output)), (Some(2), ""));
+    assert!(stderr(&output).contains("pay.sandbox.enabled must be true"), "{}", stderr(&output));
+}
+
 #[tokio::test]
 async fn what_cannot_be_read_is_said_and_changes_nothing() {
     let dir = tempdir().unwrap();
@@ -114,7 +136,7 @@ async fn what_cannot_be_read_is_said_and_changes_nothing() {
     assert!(said.contains("known are sandbox, alipay and wechat"), "{said}");
     let (code, said) = with("sandbox", &STATEMENT.replace("1.00", "1.005")).await;
     assert_eq!(code, Some(2));
-    assert!(said.contains("line 3: `1.005` is not an amount"), "{said}");
+    assert!(said.contains("statement.csv: line 3: `1.005` is not an amount"), "{said}");
     let (code, said) = with("sandbox", STATEMENT).await;
     assert_eq!(code, Some(2), "there are no books to hold it against: {said}");
     plant(dir.path()).await;

@@ -160,6 +160,9 @@ async fn an_order_is_paid_by_wechat_and_refunded_and_both_books_agree() {
     assert!(report.status.success(), "{}{}", stdout(&report), stderr(&report));
     let report: Value = serde_json::from_str(stdout(&report)).unwrap();
     assert_eq!((&report["matched"], &report["clean"]), (&json!(3), &json!(true)), "{report}");
+    let others = run(shop.dir.path(), &[&["--set", "pay.wechat.mchid=1900000009"], &args[..]].concat()).await;
+    assert_eq!((others.status.code(), stdout(&others)), (Some(2), ""));
+    assert!(stderr(&others).contains("the statement is of merchant 1230000109"), "{}", stderr(&others));
     shop.up.kill().await;
 }
 

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The only currency of a merchant within China.
-pub(super) const CURRENCY: &str = "CNY";
+pub(crate) const CURRENCY: &str = "CNY";
 
 /// Whose trades we believe.
 pub(super) struct Account {

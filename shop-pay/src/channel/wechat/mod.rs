@@ -20,6 +20,7 @@ use shop_common::{
     time::{Clock, Millis},
 };
 
+pub(crate) use self::body::CURRENCY;
 use self::{
     body::Account,
     request::{Ask, Closed, Reply},

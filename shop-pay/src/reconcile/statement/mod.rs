@@ -6,7 +6,7 @@ mod alipay;
 mod sandbox;
 mod wechat;
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use jiff::civil::Date;
 use shop_common::{
@@ -15,7 +15,7 @@ use shop_common::{
     time::Millis,
 };
 
-use crate::channel::beijing;
+use crate::{Config, channel::beijing};
 
 pub(crate) use sandbox::write as write_sandbox;
 
@@ -39,6 +39,15 @@ pub struct Line {
     pub channel_trade_no: String,
     /// When, by the channel's clock.
     pub at: Millis,
+}
+
+/// A whole statement.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Statement {
+    /// What moved.
+    pub lines: Vec<Line>,
+    /// Whose it says it is; nobody's where it does not say.
+    pub merchants: BTreeSet<String>,
 }
 
 /// A day of Beijing.
@@ -70,6 +79,19 @@ pub enum BadStatement {
     /// A column is missing.
     #[error("there is no column {0}")]
     Column(&'static str),
+    /// It does not end as every whole one does, or its sums are not those of its lines.
+    #[error("{0}: this is not the whole statement")]
+    NotWhole(String),
+    /// It is another merchant's.
+    #[error("the statement is of merchant {theirs}, and {key} says {ours}")]
+    Foreign {
+        /// Whose it is.
+        theirs: String,
+        /// Where it stands who we are.
+        key: &'static str,
+        /// Who we are.
+        ours: String,
+    },
     /// Its lines are of more than one day, or there is none and no day was given.
     #[error("{0}")]
     Day(String),
@@ -95,6 +117,15 @@ impl Movement {
     }
 }
 
+impl fmt::Display for Movement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Payment(pay_id) => write!(f, "payment {pay_id}"),
+            Self::Refund(pay_id, refund_id) => write!(f, "refund {refund_id} of payment {pay_id}"),
+        }
+    }
+}
+
 impl FromStr for Format {
     type Err = BadStatement;
 
@@ -113,11 +144,31 @@ impl Format {
     ///
     /// # Errors
     /// [`BadStatement`].
-    pub fn read(self, file: &[u8]) -> Result<Vec<Line>, BadStatement> {
+    pub fn read(self, file: &[u8]) -> Result<Statement, BadStatement> {
         match self {
             Self::Sandbox => sandbox::read(file),
             Self::Alipay => alipay::read(file),
             Self::Wechat => wechat::read(file),
+        }
+    }
+
+    /// Refuses a statement of another merchant than the configuration says we are, where it says so.
+    ///
+    /// # Errors
+    /// [`BadStatement::Foreign`].
+    pub fn check_merchant(self, statement: &Statement, config: &Config) -> Result<(), BadStatement> {
+        let (key, ours) = match self {
+            // There is no other: it is our own.
+            Self::Sandbox => return Ok(()),
+            Self::Alipay => ("pay.alipay.seller_id", &config.alipay.seller_id),
+            Self::Wechat => ("pay.wechat.mchid", &config.wechat.mchid),
+        };
+        let is_ours = |theirs: &str| theirs == ours || (self == Self::Alipay && alipay::is_of(theirs, ours));
+        match statement.merchants.iter().find(|theirs| !is_ours(theirs)) {
+            Some(theirs) if !ours.is_empty() => {
+                Err(BadStatement::Foreign { theirs: theirs.clone(), key, ours: ours.clone() })
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -131,7 +182,10 @@ impl Day {
         let first = given.or_else(|| lines.first().and_then(|line| Self::at(line.at)));
         let day = first.ok_or_else(|| BadStatement::Day("the statement is empty: say of which day it is".into()))?;
         match lines.iter().find(|line| !day.contains(line.at)) {
-            Some(line) => Err(BadStatement::Day(format!("{:?} is not of {day}", line.movement))),
+            Some(line) => {
+                let (what, at) = (line.movement, beijing::written(line.at));
+                Err(BadStatement::Day(format!("{what} was at {at}, which is not {day}")))
+            }
             None => Ok(day),
         }
     }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use shop_common::id::{PayId, RefundId};
 
-use super::{BadStatement, Line, Movement, Row, Table};
+use super::{BadStatement, Line, Movement, Row, Statement, Table};
 use crate::channel::beijing;
 
 const HEADER: &str = "at,kind,pay_id,refund_id,trade_no,amount";
@@ -24,7 +24,7 @@ pub(crate) fn write(lines: &[Line]) -> String {
     text
 }
 
-pub(super) fn read(file: &[u8]) -> Result<Vec<Line>, BadStatement> {
+pub(super) fn read(file: &[u8]) -> Result<Statement, BadStatement> {
     let text = str::from_utf8(file).map_err(|_| BadStatement::Line { line: 1, why: "not UTF-8".into() })?;
     let table = Table::read(text, &csv::ReaderBuilder::new())?;
     let [at, kind, pay_id, refund_id, trade_no, amount] =
@@ -41,5 +41,6 @@ pub(super) fn read(file: &[u8]) -> Result<Vec<Line>, BadStatement> {
         let channel_trade_no = row.text(trade_no).to_owned();
         Ok(Line { movement, amount: row.amount(amount)?, channel_trade_no, at: row.moment(at)? })
     };
-    table.rows.iter().map(line).collect()
+    let lines = table.rows.iter().map(line).collect::<Result<_, _>>()?;
+    Ok(Statement { lines, ..Statement::default() })
 }

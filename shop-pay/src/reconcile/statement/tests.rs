@@ -5,6 +5,13 @@ const SANDBOX: &str = "at,kind,pay_id,refund_id,trade_no,amount
 2026-11-24 23:59:59,refund,11,21,SB11,0.01
 ";
 
+const REFERENCE: &str = include_str!("../../../../deploy/config.reference.toml");
+
+#[derive(serde::Deserialize)]
+struct All {
+    pay: Config,
+}
+
 const WECHAT: &str = "\u{feff}交易时间,公众账号ID,商户号,特约商户号,设备号,微信订单号,商户订单号,用户标识,交易类型,交易状态,付款银行,货币种类,应结订单金额,代金券金额,微信退款单号,商户退款单号,退款金额,充值券退款金额,退款类型,退款状态,商品名称,商户数据包,手续费,费率,订单金额,申请退款金额,费率备注
 `2026-11-24 08:30:00,`wx1,`1900000001,`0,`,`4200000001,`11,`o1,`NATIVE,`SUCCESS,`OTHERS,`CNY,`880.00,`0.00,`0,`0,`0.00,`0.00,`,`,`shop,`,`5.28000,`0.60%,`880.00,`0.00,`
 `2026-11-24 09:30:00,`wx1,`1900000001,`0,`,`4200000001,`11,`o1,`NATIVE,`REFUND,`OTHERS,`CNY,`0.00,`0.00,`5030000001,`21,`10.00,`0.00,`ORIGINAL,`SUCCESS,`shop,`,`-0.06000,`0.60%,`0.00,`10.00,`
@@ -36,9 +43,13 @@ fn refund(at: &str, trade_no: &str, fen: i64) -> Line {
     Line { movement, amount, channel_trade_no: trade_no.into(), at }
 }
 
+fn read(format: Format, text: &str) -> Vec<Line> {
+    format.read(text.as_bytes()).unwrap().lines
+}
+
 #[test]
 fn the_sandbox_reads_what_it_writes() {
-    let lines = Format::Sandbox.read(SANDBOX.as_bytes()).unwrap();
+    let lines = read(Format::Sandbox, SANDBOX);
     assert_eq!(lines, [payment("2026-11-24 00:00:00", "SB11"), refund("2026-11-24 23:59:59", "SB11", 1)]);
     assert_eq!(write_sandbox(&lines), SANDBOX);
     assert_eq!(Day::of(&lines, None).unwrap().to_string(), "2026-11-24");
@@ -46,7 +57,7 @@ fn the_sandbox_reads_what_it_writes() {
 
 #[test]
 fn wechat_lists_payments_and_refunds_that_were_paid_back() {
-    let lines = Format::Wechat.read(WECHAT.as_bytes()).unwrap();
+    let lines = read(Format::Wechat, WECHAT);
     let (paid, back) = ("2026-11-24 08:30:00", "2026-11-24 09:30:00");
     assert_eq!(lines, [payment(paid, "4200000001"), refund(back, "4200000001", 1_000)]);
 }
@@ -57,13 +68,13 @@ fn alipay_is_read_in_gbk_and_in_utf_8() {
     assert!(!lossy && str::from_utf8(&gbk).is_err());
     let (paid, back) = ("2026-11-24 08:30:00", "2026-11-24 09:30:00");
     let expected = [payment(paid, "2026112422001"), refund(back, "2026112422001", 1_000)];
-    assert_eq!(Format::Alipay.read(&gbk).unwrap(), expected);
-    assert_eq!(Format::Alipay.read(ALIPAY.as_bytes()).unwrap(), expected);
+    assert_eq!(Format::Alipay.read(&gbk).unwrap().lines, expected);
+    assert_eq!(read(Format::Alipay, ALIPAY), expected);
 }
 
 #[test]
 fn what_is_wrong_is_named_with_its_line_and_nothing_is_used() {
-    let line_of = |bad: Result<Vec<Line>, BadStatement>| match bad {
+    let line_of = |bad: Result<Statement, BadStatement>| match bad {
         Err(BadStatement::Line { line, why }) => (line, why),
         other => panic!("{other:?}"),
     };
@@ -78,16 +89,78 @@ fn what_is_wrong_is_named_with_its_line_and_nothing_is_used() {
         let (line, why) = line_of(Format::Sandbox.read(SANDBOX.replacen(right, wrong, 1).as_bytes()));
         assert_eq!(line, 2, "{wrong}: {why}");
     }
-    let (line, _) = line_of(Format::Wechat.read(WECHAT.replacen("`880.00,`0.00,`\n", "`-,`0.00,`\n", 1).as_bytes()));
-    assert_eq!(line, 2);
-    assert_eq!(Format::Alipay.read(b"a,b\n"), Err(BadStatement::Column("支付宝交易号")));
+    for (right, wrong) in [("`880.00,`0.00,`\n", "`-,`0.00,`\n"), ("`CNY", "`USD")] {
+        let (line, _) = line_of(Format::Wechat.read(WECHAT.replacen(right, wrong, 1).as_bytes()));
+        assert_eq!(line, 2, "{wrong}");
+    }
+    let other = format!("a,b\n#{}\n", "业务明细列表结束");
+    assert_eq!(Format::Alipay.read(other.as_bytes()), Err(BadStatement::Column("支付宝交易号")));
     assert_eq!(Format::Sandbox.read(b""), Err(BadStatement::Column("at")));
     assert!(matches!("visa".parse::<Format>(), Err(BadStatement::Channel(_))));
 }
 
 #[test]
+fn a_statement_that_is_not_whole_is_refused() {
+    let refused = |format: Format, text: &str| match format.read(text.as_bytes()) {
+        Err(BadStatement::NotWhole(why)) => why,
+        other => panic!("{other:?}"),
+    };
+    let totals = WECHAT.find("总交易单数").unwrap();
+    assert!(refused(Format::Wechat, &WECHAT[..totals]).contains("no line of 总交易单数"));
+    let header = WECHAT.trim_end().rfind('\n').unwrap();
+    assert!(refused(Format::Wechat, &WECHAT[..=header]).contains("no line of 总交易单数"));
+    let second = WECHAT.match_indices('\n').nth(1).unwrap().0..WECHAT.match_indices('\n').nth(2).unwrap().0;
+    let without = format!("{}{}", &WECHAT[..second.start], &WECHAT[second.end..]);
+    assert_eq!(refused(Format::Wechat, &without), "it has 2 rows and says 3");
+    for (said, wrong) in [("5.16000,`880.00,", "5.16000,`881.00,"), (",`20.00\n", ",`20.01\n")] {
+        assert!(refused(Format::Wechat, &WECHAT.replacen(said, wrong, 1)).contains("together and it says"), "{wrong}");
+    }
+    let end = ALIPAY.find("#-----------------------------------------业务明细列表结束").unwrap();
+    assert!(refused(Format::Alipay, &ALIPAY[..end]).contains("no line 业务明细列表结束"));
+    assert!(refused(Format::Alipay, "").contains("no line 业务明细列表结束"));
+}
+
+#[test]
+fn a_day_on_which_nothing_moved_is_a_statement_too() {
+    let of_comments: String =
+        ALIPAY.lines().filter(|line| line.starts_with('#')).map(|line| format!("{line}\n")).collect();
+    let without_rows: String =
+        ALIPAY.lines().filter(|line| !line.starts_with("2026")).map(|line| format!("{line}\n")).collect();
+    for text in [of_comments, without_rows] {
+        assert_eq!(read(Format::Alipay, &text), [], "{text}");
+    }
+    let (header, totals) = (WECHAT.find("\n`").unwrap(), WECHAT.find("总交易单数").unwrap());
+    let text = format!("{}\n{}", &WECHAT[..header], &WECHAT[totals..]);
+    let text = text.replace("`3,", "`0,").replace("880.00", "0.00").replace("20.00", "0.00");
+    assert_eq!(read(Format::Wechat, &text), []);
+}
+
+#[test]
+fn a_statement_of_another_merchant_is_refused_where_it_is_known_who_we_are() {
+    let config = |seller_id: &str, mchid: &str| {
+        let mut config = shop_common::config::load::<All>(REFERENCE, None, &[]).unwrap().pay;
+        (config.alipay.seller_id, config.wechat.mchid) = (seller_id.to_owned(), mchid.to_owned());
+        config
+    };
+    let check = |format: Format, text: &str, config: &Config| {
+        format.check_merchant(&format.read(text.as_bytes()).unwrap(), config).map_err(|error| error.to_string())
+    };
+    let (ours, others) = (config("2088000000000001", "1900000001"), config("2088000000000009", "1900000009"));
+    for (format, text, said) in [
+        (Format::Alipay, ALIPAY, "merchant 20880000000000010156, and pay.alipay.seller_id says 2088000000000009"),
+        (Format::Wechat, WECHAT, "merchant 1900000001, and pay.wechat.mchid says 1900000009"),
+    ] {
+        assert_eq!(check(format, text, &ours), Ok(()));
+        assert_eq!(check(format, text, &config("", "")), Ok(()));
+        assert_eq!(check(format, text, &others), Err(format!("the statement is of {said}")));
+    }
+    let mixed = WECHAT.replacen("1900000001", "1900000002", 1);
+    assert!(check(Format::Wechat, &mixed, &ours).unwrap_err().contains("merchant 1900000002"));
+}
+
+#[test]
 fn a_statement_is_of_one_day_of_beijing() {
-    let lines = Format::Sandbox.read(SANDBOX.as_bytes()).unwrap();
+    let lines = read(Format::Sandbox, SANDBOX);
     let day: Day = "2026-11-24".parse().unwrap();
     let (from, until) = day.bounds();
     assert_eq!(until.get() - from.get(), 86_400_000);
@@ -96,7 +169,8 @@ fn a_statement_is_of_one_day_of_beijing() {
     assert!(day.contains(from) && !day.contains(until) && !day.contains(Millis::new(from.get() - 1)));
     assert!(Day::of(&[], None).is_err());
     assert_eq!(Day::of(&[], Some(day)), Ok(day));
-    assert!(Day::of(&lines, Some("2026-11-23".parse().unwrap())).is_err());
+    let other = Day::of(&lines, Some("2026-11-23".parse().unwrap())).unwrap_err();
+    assert_eq!(other.to_string(), "payment 11 was at 2026-11-24 00:00:00, which is not 2026-11-23");
     let two_days = [payment("2026-11-24 00:00:00", "a"), payment("2026-11-25 00:00:00", "b")];
     assert!(Day::of(&two_days, None).is_err());
 }
