@@ -24,6 +24,30 @@ pub struct Odds {
     pub refuse: u32,
 }
 
+/// Chances that leave none for what goes right, and then some.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0} are more than 100 percent together: one thing goes wrong at a time")]
+pub struct TooMuch(&'static str);
+
+impl Odds {
+    /// Whether they can be thrown: for a notification, and for a request, at most one thing goes wrong.
+    ///
+    /// # Errors
+    /// [`TooMuch`].
+    pub fn check(&self) -> Result<(), TooMuch> {
+        let Self { drop_notice, double_notice, delay_notice, lose_answer, unknown, refuse } = *self;
+        for (what, chances) in [
+            ("faults of notifications", [drop_notice, double_notice, delay_notice]),
+            ("faults of requests", [lose_answer, unknown, refuse]),
+        ] {
+            if chances.into_iter().fold(0, u32::saturating_add) > 100 {
+                return Err(TooMuch(what));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// What goes wrong with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallFault {

@@ -182,7 +182,7 @@ async fn command(cli: Cli) -> Outcome {
             let asked = async {
                 stop.asked().await;
             };
-            sim::run(&wanted, &config.data_dir, asked).await?;
+            sim::run(&wanted, &config, asked).await?;
         }
         Command::Replay(args) => return Box::pin(show_replay(&args, &config, &cli.common)).await,
     }

@@ -11,7 +11,7 @@ use crate::config::Config;
 #[serde(deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "each key is a yes or no of its own")]
 pub struct AllowConfig {
-    /// The sandbox channel and its buyer's page: anybody can mark a payment paid.
+    /// The sandbox channel and its buyer's page, and what `shop sim` serves: anybody can mark a payment paid.
     pub sandbox: bool,
     /// The sandbox's built-in key, which everybody knows.
     pub sandbox_demo_key: bool,
@@ -73,6 +73,18 @@ pub fn check_internal(config: &Config, listener: SocketAddr) -> Result<(), NotAl
         return Ok(());
     }
     Err(NotAllowed { listener, key: "internal.allow_public_listen" })
+}
+
+/// Refuses a simulator of a provider that is not on loopback unless `allow.sandbox` says yes: as at the sandbox, anybody
+/// can pay there.
+///
+/// # Errors
+/// [`NotAllowed`].
+pub fn check_simulator(config: &Config, listener: SocketAddr) -> Result<(), NotAllowed> {
+    if listener.ip().is_loopback() || config.allow.sandbox {
+        return Ok(());
+    }
+    Err(NotAllowed { listener, key: "allow.sandbox" })
 }
 
 /// What is open because every listener is loopback; announced at start.

@@ -10,7 +10,8 @@ use std::{
     time::Duration,
 };
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, builder::RangedI64ValueParser, value_parser};
+use reqwest::Url;
 use shop_common::time::Clock;
 use shop_sim::{
     Provider, Sim,
@@ -21,6 +22,7 @@ use shop_sim::{
 use tokio::net::TcpListener;
 
 use self::merchant::{AlipayMerchant, WechatMerchant};
+use crate::{config::Config, exposure};
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -42,10 +44,10 @@ pub(crate) struct AlipayWanted {
     #[command(flatten)]
     common: Common,
     /// The number of the shop's application.
-    #[arg(long, default_value = merchant::ALIPAY_APP)]
+    #[arg(long, default_value = merchant::ALIPAY_APP, value_parser = number)]
     app_id: String,
     /// The shop's number as a seller.
-    #[arg(long, default_value = merchant::ALIPAY_SELLER)]
+    #[arg(long, default_value = merchant::ALIPAY_SELLER, value_parser = number)]
     seller_id: String,
 }
 
@@ -55,10 +57,10 @@ pub(crate) struct WechatWanted {
     #[command(flatten)]
     common: Common,
     /// The number of the shop's application.
-    #[arg(long, default_value = merchant::WECHAT_APP)]
+    #[arg(long, default_value = merchant::WECHAT_APP, value_parser = number)]
     app_id: String,
     /// The shop's number as a merchant.
-    #[arg(long, default_value = merchant::WECHAT_MCHID)]
+    #[arg(long, default_value = merchant::WECHAT_MCHID, value_parser = number)]
     mchid: String,
 }
 
@@ -68,7 +70,7 @@ struct Common {
     #[arg(long, default_value = "127.0.0.1:9100")]
     listen: SocketAddr,
     /// Where notifications go, whatever the shop names in its requests.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = url)]
     notify: Option<String>,
     /// Where the keys of both sides are; made there when there are none.
     #[arg(long, value_name = "DIR")]
@@ -77,34 +79,53 @@ struct Common {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Notifications that are not sent, in percent.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = percent())]
     drop_notice: u32,
     /// Notifications that are sent twice, in percent.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = percent())]
     double_notice: u32,
     /// Notifications that come a minute later, in percent.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = percent())]
     delay_notice: u32,
     /// Requests that are done and whose answer is lost, in percent.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = percent())]
     lose_answer: u32,
     /// Requests that are answered with a system error, in percent.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = percent())]
     unknown: u32,
     /// Requests that are refused for a reason of the provider's own, in percent.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = percent())]
     refuse: u32,
 }
 
-/// Runs the provider until `stop`; without a directory for the keys they are in `data_dir`.
+/// Runs the provider until `stop`; without a directory for the keys they are in the data directory.
 ///
 /// # Errors
-/// The address is taken, or the keys cannot be made or read.
-pub(crate) async fn run(wanted: &Wanted, data_dir: &Path, stop: impl Future<Output = ()>) -> Outcome<()> {
+/// It would be reachable from outside and nobody has allowed that, more would go wrong than there is, the address is
+/// taken, or the keys cannot be made or read.
+pub(crate) async fn run(wanted: &Wanted, config: &Config, stop: impl Future<Output = ()>) -> Outcome<()> {
+    let (Wanted::Alipay(AlipayWanted { common, .. }) | Wanted::Wechat(WechatWanted { common, .. })) = wanted;
+    exposure::check_simulator(config, common.listen)?;
+    common.odds().check()?;
     match wanted {
-        Wanted::Alipay(alipay) => alipay.run(data_dir, stop).await,
-        Wanted::Wechat(wechat) => wechat.run(data_dir, stop).await,
+        Wanted::Alipay(alipay) => alipay.run(&config.data_dir, stop).await,
+        Wanted::Wechat(wechat) => wechat.run(&config.data_dir, stop).await,
     }
+}
+
+fn percent() -> RangedI64ValueParser<u32> {
+    value_parser!(u32).range(0..=100)
+}
+
+/// A number of a merchant or an application: what the shop's own channels take.
+fn number(text: &str) -> Result<String, &'static str> {
+    let plain = matches!(text.len(), 1..=32) && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if plain { Ok(text.to_owned()) } else { Err("1 to 32 letters or digits") }
+}
+
+fn url(text: &str) -> Result<String, &'static str> {
+    let is_web = Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+    if is_web { Ok(text.to_owned()) } else { Err("http://HOST:PORT/PATH, or https") }
 }
 
 impl AlipayWanted {
@@ -151,7 +172,7 @@ fn announce(channel: &str, base: &str, dir: &Path, settings: &[(&str, String)]) 
 
 impl Common {
     async fn listener(&self) -> Outcome<(TcpListener, String)> {
-        let listener = TcpListener::bind(self.listen).await?;
+        let listener = TcpListener::bind(self.listen).await.map_err(|error| format!("{}: {error}", self.listen))?;
         let base = format!("http://{}", listener.local_addr()?);
         Ok((listener, base))
     }

@@ -2,7 +2,7 @@
 
 use std::{
     error::Error,
-    fs::{self, File, OpenOptions},
+    fs::{self, OpenOptions},
     io::{self, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
@@ -28,6 +28,8 @@ pub(crate) const WECHAT_MCHID: &str = "1900000001";
 pub(crate) const PLATFORM_SERIAL: &str = "440024045C4A427599D09BB4E3DE0279F2E813FD";
 /// Serial of the merchant's.
 const MERCHANT_SERIAL: &str = "5F1C72E2A8931B72A2E13AF8DEE92471EB397115";
+/// Whose keys may lie together.
+const CHANNELS: [&str; 2] = ["alipay", "wechat"];
 /// The file of the key that WeChat Pay seals under.
 const API_V3_KEY: &str = "api_v3_key";
 
@@ -117,14 +119,35 @@ impl WechatMerchant {
 
 /// Whether the simulator of this channel keeps its keys in `dir`.
 pub(crate) fn are_kept(dir: &Path, channel: &str) -> bool {
-    let pairs = ["shop", channel].map(|name| [format!("{name}_private.pem"), format!("{name}_public.pem")]);
     let secret = (channel == "wechat").then(|| API_V3_KEY.to_owned());
-    pairs.into_iter().flatten().chain(secret).all(|name| dir.join(name).exists())
+    files(channel).into_iter().chain(secret).all(|name| dir.join(name).exists())
+}
+
+/// The files of both pairs.
+fn files(channel: &str) -> [String; 4] {
+    let [[a, b], [c, d]] = ["shop", channel].map(|name| [format!("{name}_private.pem"), format!("{name}_public.pem")]);
+    [a, b, c, d]
+}
+
+/// Keys are made only in a directory that has nothing else: a name that was mistaken fills no other one with keys.
+fn check_place(dir: &Path, channel: &str) -> Outcome<()> {
+    let ours: Vec<String> = CHANNELS.into_iter().flat_map(files).chain([API_V3_KEY.to_owned()]).collect();
+    for entry in fs::read_dir(dir).map_err(at(dir))? {
+        let name = entry.map_err(at(dir))?.file_name();
+        if !ours.iter().any(|known| name == known.as_str()) {
+            let (dir, name) = (dir.display(), name.display());
+            return Err(format!("{dir} has no keys of `shop sim {channel}`, but {name}: none are made there").into());
+        }
+    }
+    Ok(())
 }
 
 impl Keys {
     fn at(dir: &Path, provider: &str) -> Outcome<Self> {
-        fs::create_dir_all(dir)?;
+        fs::create_dir_all(dir).map_err(at(dir))?;
+        if !are_kept(dir, provider) {
+            check_place(dir, provider)?;
+        }
         Ok(Self { shops: pair(dir, "shop")?, theirs: pair(dir, provider)? })
     }
 }
@@ -135,23 +158,33 @@ fn pair(dir: &Path, name: &str) -> Outcome<Pair> {
     if !private.exists() {
         let pair = Pair::generate()?;
         // The public half first: whoever dies in between makes both anew.
-        fs::write(&public, &pair.public)?;
-        private_file(&private)?.write_all(pair.private.as_bytes())?;
+        fs::write(&public, &pair.public).map_err(at(&public))?;
+        write_private(&private, &pair.private).map_err(at(&private))?;
     }
-    Ok(Pair { private: fs::read_to_string(private)?, public: fs::read_to_string(public)? })
+    Ok(Pair { private: read(&private)?, public: read(&public)? })
 }
 
 /// The key in `path`, 32 letters; made there when there is none.
 fn secret(path: &Path) -> Outcome<String> {
     if !path.exists() {
-        private_file(path)?.write_all(wechat::api_v3_key()?.as_bytes())?;
+        write_private(path, &wechat::api_v3_key()?).map_err(at(path))?;
     }
-    Ok(fs::read_to_string(path)?)
+    read(path)
 }
 
 /// A new file that nobody else can read.
-fn private_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(text.as_bytes())
+}
+
+fn read(path: &Path) -> Outcome<String> {
+    Ok(fs::read_to_string(path).map_err(at(path))?)
+}
+
+/// Names the file.
+fn at(path: &Path) -> impl Fn(io::Error) -> String {
+    let path = path.display().to_string();
+    move |error| format!("{path}: {error}")
 }
 
 fn shown(dir: &Path, name: &str) -> String {

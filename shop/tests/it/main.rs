@@ -43,6 +43,7 @@ mod restored;
 mod roles;
 mod saga_table;
 mod sequences;
+mod sim;
 mod stuck_recovery;
 mod timeout_hint;
 mod timeout_suite;
