@@ -14,6 +14,8 @@ use crate::notification::Notification;
 const VERSION: u64 = 1;
 /// Largest line that is read; a notification has at most 64 KiB.
 const LINE_BYTES: usize = 256 << 10;
+/// What some editors put in front of a file.
+const MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// The first line.
 #[derive(Serialize, Deserialize)]
@@ -44,11 +46,14 @@ pub enum BadRecording {
     },
 }
 
-/// Reads a recording; empty lines are passed over.
+/// Reads a recording whose every notification `check` lets pass; empty lines, and a byte order mark, are passed over.
 ///
 /// # Errors
 /// [`BadRecording`] for the first line that is wrong.
-pub fn read(mut file: impl BufRead) -> Result<Vec<Notification>, BadRecording> {
+pub fn read(
+    mut file: impl BufRead,
+    check: impl Fn(&Notification) -> Result<(), String>,
+) -> Result<Vec<Notification>, BadRecording> {
     let mut notifications = Vec::new();
     let mut has_head = false;
     for number in 1.. {
@@ -62,12 +67,17 @@ pub fn read(mut file: impl BufRead) -> Result<Vec<Notification>, BadRecording> {
         if read == LINE_BYTES {
             return Err(bad(format!("longer than {LINE_BYTES} bytes")));
         }
+        if number == 1 && bytes.starts_with(MARK) {
+            bytes.drain(..MARK.len());
+        }
         if bytes.trim_ascii().is_empty() {
             continue;
         }
         if has_head {
             let line: Line = serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))?;
-            notifications.push(line.into_notification().map_err(bad)?);
+            let notification = line.into_notification().map_err(bad)?;
+            check(&notification).map_err(bad)?;
+            notifications.push(notification);
             continue;
         }
         let head: Head = serde_json::from_slice(&bytes).map_err(|error| BadRecording::NoHead(error.to_string()))?;

@@ -16,6 +16,8 @@ use crate::notification::{Copies, Expect, Headers, Key, Manner, Notification, Pa
 const COPIES_MAX: u32 = 1000;
 /// Oldest signature, in seconds.
 const AGE_MAX_S: i64 = 10 * 365 * 86_400;
+/// Longest recording, in milliseconds: what is longer is a time of day that was taken for one since the first.
+const AT_MAX_MS: u64 = 10 * 365 * 86_400_000;
 
 /// What became of a notification that was sent; not read again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -154,6 +156,9 @@ impl Line {
         };
         if self.headers.iter().any(|(name, value)| !is_header(name, value)) {
             return Err("headers: names in lower case, values in visible ASCII".to_owned());
+        }
+        if self.at_ms > AT_MAX_MS {
+            return Err("at_ms: milliseconds since the first notification, at most ten years".to_owned());
         }
         if !(1..=COPIES_MAX).contains(&self.copies) {
             return Err(format!("copies: 1 to {COPIES_MAX}"));

@@ -8,6 +8,10 @@ use crate::notification::{Copies, Expect, Key, Manner, PaymentRef, Sign};
 
 const GOOD: &str = r#"{"channel":"sandbox","at_ms":5,"headers":{"x-shop-signature":"t=1"},"body":"{}","expect":"refused","codes":["SHOP_SIGN_INVALID"]}"#;
 
+fn read(text: &[u8]) -> Result<Vec<Notification>, BadRecording> {
+    super::read(text, |_| Ok(()))
+}
+
 fn wrong(text: &str) -> String {
     read(text.as_bytes()).unwrap_err().to_string()
 }
@@ -29,7 +33,7 @@ fn notifications() -> impl Strategy<Value = Notification> {
         prop::collection::vec(prop_oneof![Just(ShopCode::NotifyReplay), Just(ShopCode::SignatureInvalid)], 0..3);
     let expect = prop_oneof![Just(Expect::Accepted), codes.prop_map(Expect::Refused)];
     let headers = prop::collection::btree_map("[a-z0-9_-]{1,9}", "[ -~]{0,9}", 0..4);
-    let wire = ("[a-z]{1,8}", headers, prop::collection::vec(any::<u8>(), 0..50), 0_u64..1 << 40);
+    let wire = ("[a-z]{1,8}", headers, prop::collection::vec(any::<u8>(), 0..50), 0_u64..1 << 38);
     let how = (1_u32..1000, any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
     (wire, sign, expect, prop::option::of(payments()), how).prop_map(
         |((channel, headers, body, at_ms), sign, expect, payment, (count, at_once, slow, early, late))| {
@@ -55,7 +59,7 @@ proptest! {
     fn no_bytes_at_all_bring_it_down(bytes: Vec<u8>, with_head: bool) {
         let mut file = if with_head { head().into_bytes() } else { Vec::new() };
         file.extend(&bytes);
-        let _is_read = read(file.as_slice()).is_ok();
+        let _is_read = read(&file).is_ok();
     }
 }
 
@@ -72,6 +76,14 @@ fn a_line_is_read_as_the_manual_says() {
 }
 
 #[test]
+fn whoever_reads_may_refuse_a_line() {
+    let text = format!("{}\n{GOOD}\n\n{GOOD}\n", head());
+    let second = std::cell::Cell::new(false);
+    let refused = super::read(text.as_bytes(), |_| if second.replace(true) { Err("why".to_owned()) } else { Ok(()) });
+    assert_eq!(refused.unwrap_err().to_string(), "line 5: why");
+}
+
+#[test]
 fn a_wrong_line_is_named_with_its_reason() {
     for (from, to, reason) in [
         ("{\"channel\"", "\"channel\"", "expected"),
@@ -82,6 +94,7 @@ fn a_wrong_line_is_named_with_its_reason() {
         ("\"body\":\"{}\"", "\"body\":\"{}\",\"body_base64\":\"e30=\"", "either `body` or `body_base64`"),
         ("\"body\":\"{}\"", "\"body_base64\":\"e3\"", "body_base64"),
         ("\"at_ms\":5", "\"at_ms\":-5", "at_ms"),
+        ("\"at_ms\":5", "\"at_ms\":1795492800000", "since the first notification"),
         ("x-shop-signature", "X-Shop-Signature", "names in lower case"),
         ("t=1", "t=1\\n", "visible ASCII"),
         ("SHOP_SIGN_INVALID", "SHOP_SIGN_INVALIDE", "is no code"),
@@ -112,7 +125,8 @@ fn a_file_of_no_or_another_version_is_refused() {
         "{}",
         "{\"shop_replay\":\"1\"}",
         "{\"shop_replay\":1,\"more\":1}",
-        "\u{feff}{\"shop_replay\":1}",
+        "{\"shop_replay\":1}\u{feff}",
+        "\u{feff}\u{feff}{\"shop_replay\":1}",
     ] {
         assert!(
             wrong(text).starts_with("line 1: a recording begins with {\"shop_replay\":1}: "),
@@ -121,4 +135,5 @@ fn a_file_of_no_or_another_version_is_refused() {
         );
     }
     assert_eq!(read(head().as_bytes()).unwrap(), []);
+    assert_eq!(read(format!("\u{feff}{}", head()).as_bytes()).unwrap(), [], "as some editors write it");
 }

@@ -1,7 +1,7 @@
 //! The shop over gRPC.
 
 use shop_common::{
-    code::ShopCode,
+    code::{ShopCode, Verdict},
     error::{Result, ShopError},
     link::{Link, call},
     money::Fen,
@@ -32,6 +32,12 @@ impl Grpc {
 
     fn orders(&self) -> OrderServiceClient<Link> {
         OrderServiceClient::new(self.0.clone())
+    }
+
+    /// Whether a shop says no to a question about nothing: nobody else says it by our codes.
+    pub(super) async fn is_spoken(&self) -> bool {
+        let answer = self.payments().get_payment(call(GetPaymentRequest::default(), TIMEOUT)).await;
+        answer.map_err(read).map_or_else(|no| matches!(no.verdict(), Verdict::Refused | Verdict::Retry), |_| true)
     }
 
     pub(super) async fn deliver(&self, message: &Message, ack: &[u8]) -> Answer {

@@ -59,6 +59,14 @@ pub enum BadTarget {
         /// What was said.
         why: String,
     },
+    /// There is somebody else.
+    #[error("{address} does not speak {protocol} as a shop does: HOST:PORT is its gRPC, http://HOST:PORT its REST")]
+    Foreign {
+        /// Where.
+        address: String,
+        /// What was spoken.
+        protocol: &'static str,
+    },
     /// It said no to what is no notification.
     #[error("the shop refuses {what}: {error}")]
     Refused {
@@ -100,6 +108,13 @@ impl Target {
         let stream = tokio::time::timeout(TIMEOUT, tokio::net::TcpStream::connect(host)).await;
         let unreachable = |why: String| BadTarget::Unreachable { address: address.to_owned(), why };
         stream.map_err(|_| unreachable("no answer".to_owned()))?.map_err(|error| unreachable(error.to_string()))?;
+        let (is_spoken, protocol) = match &door {
+            Door::Grpc(grpc) => (grpc.is_spoken().await, "gRPC"),
+            Door::Rest(rest) => (rest.is_spoken().await, "HTTP/1.1"),
+        };
+        if !is_spoken {
+            return Err(BadTarget::Foreign { address: address.to_owned(), protocol });
+        }
         Ok(Self { door, slow, pay: None, name: address.to_owned() })
     }
 

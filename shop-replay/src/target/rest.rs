@@ -44,6 +44,11 @@ impl Rest {
         Self { client: Client::new(), base: format!("http://{host}") }
     }
 
+    /// Whether it answers at all, whatever it answers.
+    pub(super) async fn is_spoken(&self) -> bool {
+        self.client.get(format!("{}/healthz", self.base)).timeout(TIMEOUT).send().await.is_ok()
+    }
+
     pub(super) async fn deliver(&self, message: &Message, ack: &[u8]) -> Answer {
         let url = format!("{}/api/v1/callbacks/{}", self.base, message.channel);
         let mut post = self.client.post(url).timeout(TIMEOUT).body(message.body.clone());

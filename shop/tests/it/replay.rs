@@ -183,7 +183,7 @@ async fn bad_input_sends_nothing() {
         (vec![&good, "--late", "0.5"], "no notification says whose order it pays"),
         (vec![&good, "--early", "1"], "an early notification needs a shop whose database is at hand"),
         (vec![&early], "an early notification needs a shop whose database is at hand"),
-        (vec![&unsigned], "nothing can be signed for the channel \"nobody\""),
+        (vec![&unsigned], "unsigned: line 2: nothing can be signed for the channel \"nobody\""),
         (vec![&good, "--audit"], "--audit reads the databases of the shop"),
         (vec![&good, "--log", "/no/such/dir/log"], "/no/such/dir/log: No such file"),
     ] {
@@ -206,11 +206,17 @@ async fn bad_input_sends_nothing() {
 }
 
 #[tokio::test]
-async fn a_slow_reader_needs_rest() {
+async fn a_slow_reader_needs_rest_and_each_door_its_protocol() {
     let dir = tempdir().unwrap();
     let data = dir.path().join("data");
     run(&data, &["seed"]).await;
     let up = Up::start(&data, &[]).await;
+    for (target, protocol) in [(up.web.to_string(), "gRPC"), (format!("http://{}", up.grpc), "HTTP/1.1")] {
+        let output = replay(dir.path(), &["--generate", "1", "--target", &target]).await;
+        assert_eq!((output.status.code(), stdout(&output)), (Some(2), ""), "{target}");
+        let said = format!("{target} does not speak {protocol} as a shop does");
+        assert!(stderr(&output).contains(&said), "{target}: {}", stderr(&output));
+    }
     let output = replay(dir.path(), &["--generate", "1", "--slow", "1", "--target", &up.grpc.to_string()]).await;
     assert_eq!(output.status.code(), Some(2), "{}", stdout(&output));
     assert!(stderr(&output).contains("a slow reader needs REST"), "{}", stderr(&output));
