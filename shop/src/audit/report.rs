@@ -38,9 +38,19 @@ pub struct Violation {
     pub ids: Vec<String>,
     /// What is wrong with them.
     pub text: String,
+    /// Whether nothing is wrong but that it is late: a shop that is stopped is late with everything.
+    pub late: bool,
     /// Whether it may be nothing but two moments of two schemas, or work that is just being done.
     #[serde(skip)]
     pub(super) is_apparent: bool,
+}
+
+/// Of what nature a violation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Nature {
+    Certain,
+    Apparent,
+    Late,
 }
 
 impl Report {
@@ -54,7 +64,7 @@ impl Report {
         self.checks.iter().find(|check| check.id == id)
     }
 
-    /// `{"clean", "pending", "checks": [{"id", "title", "violations": [{"ids", "text"}], "checked"}]}`.
+    /// `{"clean", "pending", "checks": [{"id", "title", "violations": [{"ids", "text", "late"}], "checked"}]}`.
     pub fn to_json(&self) -> serde_json::Value {
         serde_json::json!({ "clean": self.is_clean(), "pending": self.pending, "checks": self.checks })
     }
@@ -91,17 +101,23 @@ impl Check {
 
     /// Wrong at any moment.
     pub(super) fn certain<I: fmt::Display>(&mut self, ids: impl IntoIterator<Item = I>, text: impl Into<String>) {
-        self.add(ids, text.into(), false);
+        self.add(ids, text.into(), Nature::Certain);
     }
 
     /// Wrong unless a second look does not find it again.
     pub(super) fn apparent<I: fmt::Display>(&mut self, ids: impl IntoIterator<Item = I>, text: impl Into<String>) {
-        self.add(ids, text.into(), true);
+        self.add(ids, text.into(), Nature::Apparent);
     }
 
-    fn add<I: fmt::Display>(&mut self, ids: impl IntoIterator<Item = I>, text: String, is_apparent: bool) {
+    /// Not done although it was time, as a second look finds too.
+    pub(super) fn late<I: fmt::Display>(&mut self, ids: impl IntoIterator<Item = I>, text: impl Into<String>) {
+        self.add(ids, text.into(), Nature::Late);
+    }
+
+    fn add<I: fmt::Display>(&mut self, ids: impl IntoIterator<Item = I>, text: String, nature: Nature) {
         let ids = ids.into_iter().map(|id| id.to_string()).collect();
-        self.violations.push(Violation { ids, text, is_apparent });
+        let (late, is_apparent) = (nature == Nature::Late, nature != Nature::Certain);
+        self.violations.push(Violation { ids, text, late, is_apparent });
     }
 }
 
@@ -124,6 +140,9 @@ impl fmt::Display for Report {
             "\nin flight: {orders} orders, {payments} payments, {refunds} refunds, {holds} holds, {notices} notices, \
              {messages} messages"
         )?;
+        if self.checks.iter().flat_map(|check| &check.violations).any(|violation| violation.late) {
+            writeln!(f, "something is late: if the shop is stopped, start it and look again with --wait")?;
+        }
         write!(f, "{}", if self.is_clean() { "clean" } else { "violated" })
     }
 }
@@ -161,7 +180,7 @@ mod tests {
         let mut check = Check::new("I02", "orders hold what they say");
         check.checked = 3;
         for (text, is_apparent) in violations {
-            check.add([7], (*text).to_owned(), *is_apparent);
+            check.add([7], (*text).to_owned(), if *is_apparent { Nature::Apparent } else { Nature::Certain });
         }
         Report { checks: vec![check], pending: Pending::default() }
     }

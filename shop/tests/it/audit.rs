@@ -84,6 +84,26 @@ async fn every_corruption_is_found() {
     assert_eq!(tripped.into_iter().map(str::to_owned).collect::<BTreeSet<_>>(), all);
 }
 
+/// Of a shop that is stopped nobody knows more than that it is late.
+#[tokio::test]
+async fn what_is_only_late_says_so() {
+    for shop in Shop::all_well().await {
+        let told = |report: &Report| {
+            let late =
+                report.checks.iter().flat_map(|check| &check.violations).filter(|violation| violation.late).count();
+            (late, report.to_string().contains("if the shop is stopped, start it"))
+        };
+        assert_eq!(told(&look(&shop, &at_once()).await), (0, false), "{}", shop.name);
+        shop.corrupt("user", "UPDATE trade_user SET user_score = 981 WHERE user_id = 11").await;
+        assert_eq!(told(&look(&shop, &at_once()).await), (0, false), "{}: it is wrong, not late", shop.name);
+        shop.corrupt("goods", "UPDATE trade_goods_hold SET due_ms = 939999 WHERE order_id = 107").await;
+        shop.corrupt("order", "UPDATE trade_order SET owed = 8, due_ms = 939999 WHERE order_id = 101").await;
+        shop.corrupt("order", "UPDATE trade_mq_producer_temp SET create_ms = 939999").await;
+        let report = look(&shop, &at_once()).await;
+        assert_eq!(told(&report), (3, true), "{}\n{report}", shop.name);
+    }
+}
+
 #[tokio::test]
 async fn work_in_flight_is_no_violation() {
     for shop in Shop::all_well().await {

@@ -26,7 +26,7 @@ pub(super) fn messages_leave(view: &Snapshot, options: &Options) -> Check {
                 let why = row.remark.as_deref().unwrap_or("no reason given");
                 check.certain([id], format!("message {id} of the {service} service is parked: {why}"));
             } else if is_old && options.broker_reachable {
-                check.apparent([id], format!("message {id} of the {service} service is overdue"));
+                check.late([id], format!("message {id} of the {service} service is overdue"));
             }
         }
     }

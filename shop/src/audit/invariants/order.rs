@@ -61,7 +61,7 @@ pub(super) fn sagas_end(view: &Snapshot, options: &Options) -> Check {
             check.count();
             let last = order.pay_deadline_ms.map(|deadline| deadline.saturating_add(options.close_patience_ms));
             if last.is_some_and(late) {
-                check.apparent([order_id], format!("order {order_id} is unpaid long past its deadline"));
+                check.late([order_id], format!("order {order_id} is unpaid long past its deadline"));
             }
         }
         if order.order_status != UNCONFIRMED {
@@ -71,7 +71,7 @@ pub(super) fn sagas_end(view: &Snapshot, options: &Options) -> Check {
         match order.due_ms {
             None => check.certain([order_id], format!("order {order_id} is unconfirmed and nobody will look at it")),
             Some(due_ms) if late(due_ms) => {
-                check.apparent([order_id], format!("order {order_id} is unconfirmed past its due time"));
+                check.late([order_id], format!("order {order_id} is unconfirmed past its due time"));
             }
             Some(_) => {}
         }

@@ -63,7 +63,7 @@ fn stock_holds(check: &mut Check, view: &Snapshot) {
 
 fn overdue(check: &mut Check, view: &Snapshot, what: &str, id: i64, due_ms: Option<i64>) {
     if due_ms.is_some_and(|due_ms| due_ms.saturating_add(SLACK_MS) < view.now.get()) {
-        check.apparent([id], format!("{what} {id} is past its due time and nobody looks"));
+        check.late([id], format!("{what} {id} is past its due time and nobody looks"));
     }
 }
 
