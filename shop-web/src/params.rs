@@ -112,7 +112,7 @@ impl FromRequestParts<App> for PathId {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let malformed = || Problem::http(StatusCode::BAD_REQUEST, "the id in the path is a number greater than zero");
+        let malformed = || Problem::invalid("id", "the id in the path is a number greater than zero");
         let params = RawPathParams::from_request_parts(parts, app).await.map_err(|_| malformed())?;
         let id = params.iter().next().and_then(|(_, value)| canonical_integer(value)).filter(|id| *id > 0);
         id.map(Self).ok_or_else(malformed)

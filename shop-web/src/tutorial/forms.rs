@@ -125,7 +125,7 @@ fn buyer(acting: Option<UserId>, named: Option<&Literal>) -> Result<i64, Problem
         (Some(acting), Some(named)) if acting != named => {
             Err(Problem::invalid("userId", "not the acting user").with_status(StatusCode::OK))
         }
-        (acting, named) => acting.or(named).ok_or_else(|| Problem::invalid("userId", "required")),
+        (acting, named) => acting.or(named).ok_or_else(|| Problem::invalid("userId", "missing")),
     }
 }
 
@@ -138,7 +138,7 @@ fn expected_total(price: Option<Fen>, quantity: i32, shipping: Option<Fen>, amou
 }
 
 fn required<'a>(literal: Option<&'a Literal>, field: &'static str) -> Result<&'a Literal, Problem> {
-    literal.ok_or_else(|| Problem::invalid(field, format!("{field} is missing")))
+    literal.ok_or_else(|| Problem::invalid(field, "missing"))
 }
 
 fn money(literal: Option<&Literal>, field: &'static str) -> Result<Option<Fen>, Problem> {

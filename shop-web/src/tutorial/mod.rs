@@ -211,6 +211,11 @@ fn refused(error: &ShopError) -> Response {
     response
 }
 
+/// The course's answer has no place for a field but its text.
 fn unreadable(problem: &Problem) -> Response {
-    (problem.status, axum::Json(Answer::failure(&problem.error))).into_response()
+    let mut answer = Answer::failure(&problem.error);
+    if let Some(field) = &problem.error.field {
+        answer.message = format!("{field}: {}", answer.message);
+    }
+    (problem.status, axum::Json(answer)).into_response()
 }

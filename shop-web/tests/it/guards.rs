@@ -139,7 +139,11 @@ async fn ids_in_the_path_are_numbers_above_zero() {
     ] {
         for path in [format!("/api/v1/orders/{id}"), format!("/api/v1/goods/{id}"), format!("/api/v1/payments/{id}")] {
             let answer = world.get(&path).await;
-            assert_eq!(answer.problem().0, 400, "{path}");
+            assert_eq!(
+                answer.problem(),
+                (400, "SHOP_REQUEST_PARAMETER_VALID".to_owned(), Some("id".to_owned())),
+                "{path}"
+            );
         }
         assert_eq!(world.post(&format!("/api/v1/orders/{id}/cancel"), "").await.problem().0, 400, "{id}");
         assert_eq!(world.post(&format!("/sandbox/pay/{id}"), "").await.problem().0, 400, "{id}");

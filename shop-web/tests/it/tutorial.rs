@@ -107,11 +107,28 @@ async fn what_is_absent_is_not_expected() {
 async fn the_acting_user_and_the_body_must_agree() {
     let world = World::new();
     let answer = world.post(CONFIRM, r#"{"userId":7,"goodsId":1,"goodsNumber":1}"#).await;
-    let expected = r#"{"success":false,"message":"not the acting user","code":10000}"#;
+    let expected = r#"{"success":false,"message":"userId: not the acting user","code":10000}"#;
     assert_eq!((answer.status.as_u16(), answer.text.as_str()), (200, expected));
     assert_eq!(world.fake.call_count(), 0);
     world.post(CONFIRM, r#"{"goodsId":1,"goodsNumber":1}"#).await;
     assert_eq!(world.fake.take::<ConfirmOrderRequest>().user_id, USER);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_named() {
+    let world = World::new();
+    for (body, said) in [
+        (r#"{"goodsId":1,"goodsNumber":1}"#.to_owned(), "userId: missing"),
+        (format!(r#"{{"userId":{USER},"goodsNumber":1}}"#), "goodsId: missing"),
+        (format!(r#"{{"userId":{USER},"goodsId":1,"goodsNumber":9223372036854775807}}"#), "goodsNumber: out of range"),
+        (format!(r#"{{"userId":{USER},"goodsId":1,"goodsNumber":1,"address":7}}"#), "address: invalid type"),
+    ] {
+        let answer = world.post_as_nobody(CONFIRM, body.clone()).await;
+        assert_eq!(answer.status.as_u16(), 400, "{body}");
+        let message = answer.json()["message"].as_str().unwrap().to_owned();
+        assert!(message.starts_with(said), "{body}: {message}");
+    }
+    assert_eq!(world.fake.call_count(), 0);
 }
 
 #[tokio::test]
