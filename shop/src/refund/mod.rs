@@ -49,7 +49,7 @@ enum Action {
         /// Which payment.
         pay_id: i64,
         /// How much, for example `12.50`; without it all that is left.
-        #[arg(long, value_name = "YUAN", value_parser = Fen::parse_strict)]
+        #[arg(long, value_name = "YUAN", value_parser = yuan)]
         amount: Option<Fen>,
         /// Why; kept, and shown to the buyer.
         #[arg(long, value_name = "TEXT")]
@@ -127,7 +127,12 @@ async fn order(config: &Config, order_id: i64, reason: String) -> Outcome<Result
     let refunded = orders.refund(order_id, reason).await;
     db.close().await;
     let who = operator();
-    tracing::info!(operator = who, order.id = order_id, ?refunded, "order {order_id}: refund by {who}");
+    let result = match &refunded {
+        Ok(true) => "done".to_owned(),
+        Ok(false) => "nothing to do: it was refunded before".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    tracing::info!(operator = who, order.id = order_id, result, "order {order_id}: refund by {who}");
     Ok(refunded.map(|now| Done::order(order_id, now)))
 }
 
@@ -169,6 +174,10 @@ async fn with_refunds<T>(
     let acted = act(pay.refunds(), ids).await;
     db.close().await;
     Ok(acted)
+}
+
+fn yuan(text: &str) -> Result<Fen, &'static str> {
+    Fen::parse_strict(text).map_err(|_| "yuan with two decimals, for example 5.00")
 }
 
 /// Whether an operator has to look at it.

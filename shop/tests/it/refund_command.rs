@@ -74,10 +74,11 @@ async fn an_operator_gives_back_in_parts_beside_a_running_shop_and_the_statement
         assert_eq!(code, Some(1), "{said}");
     }
     assert_eq!(refund(data, &["payment", "7", "--reason", "x"]).await.0, Some(1));
-    assert_eq!(
-        run(data, &["refund", "payment", &pay_id, "--amount", "1.5", "--reason", "x"]).await.status.code(),
-        Some(2)
-    );
+    for amount in ["5", "1.5"] {
+        let refused = run(data, &["refund", "payment", &pay_id, "--amount", amount, "--reason", "x"]).await;
+        assert_eq!(refused.status.code(), Some(2), "{amount}");
+        assert!(stderr(&refused).contains("yuan with two decimals"), "{amount}: {}", stderr(&refused));
+    }
     succeeds(data, &["refund", "payment", &pay_id, "--amount", "50.00", "--reason", "late"]).await;
     let is_done = async || {
         let (_, list) = refund(data, &["list", "--all"]).await;
@@ -85,8 +86,14 @@ async fn an_operator_gives_back_in_parts_beside_a_running_shop_and_the_statement
     };
     eventually("both are paid back", PATIENCE, async || is_done().await == 2).await;
 
-    let (code, said) = refund(data, &["order", &other.order_id.to_string(), "--reason", "recalled"]).await;
+    let (order_id, nobody) = (other.order_id.to_string(), "SHOP_ORDER_NO_EXIST: no such order (order_id)");
+    let (code, said) = refund(data, &["order", &order_id, "--reason", "recalled"]).await;
     assert_eq!((code, &said["result"]), (Some(0), &"refunded; what it took is on its way back".into()), "{said}");
+    for (order_id, result) in [(order_id.as_str(), "nothing to do: it was refunded before"), ("7", nobody)] {
+        let log = run(data, &["refund", "order", order_id, "--reason", "recalled"]).await;
+        let line: Value = serde_json::from_str(stderr(&log).lines().next().unwrap()).unwrap();
+        assert_eq!(line["result"], result, "{line}");
+    }
     eventually("and the order's payment", PATIENCE, async || is_done().await == 3).await;
     succeeds(data, &["audit", "--wait", "30"]).await;
 
