@@ -232,7 +232,7 @@ mod tests {
         let json = report(&[("order 7 holds nothing", false)]).to_json();
         let check = serde_json::json!({
             "id": "I02", "title": "orders hold what they say", "checked": 3,
-            "violations": [{ "ids": ["7"], "text": "order 7 holds nothing" }],
+            "violations": [{ "ids": ["7"], "late": false, "text": "order 7 holds nothing" }],
         });
         assert_eq!((&json["clean"], &json["checks"][0]), (&false.into(), &check));
         assert_eq!(json["pending"]["orders"], 0);
