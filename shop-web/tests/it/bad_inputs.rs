@@ -115,7 +115,7 @@ async fn what_the_course_s_routes_need_is_named() {
     ] {
         let answer = world.post_as_nobody(path, body).await;
         assert_unreadable(&answer, field);
-        assert!(answer.text.contains(&format!("{field} is missing")), "{}", answer.text);
+        assert!(answer.text.contains(&format!("\"message\":\"{field}: missing\"")), "{}", answer.text);
     }
     assert_eq!(world.fake.call_count(), 0);
 }
