@@ -122,10 +122,9 @@ fn a_statement_that_is_not_whole_is_refused() {
 
 #[test]
 fn a_day_on_which_nothing_moved_is_a_statement_too() {
-    let of_comments: String =
-        ALIPAY.lines().filter(|line| line.starts_with('#')).map(|line| format!("{line}\n")).collect();
-    let without_rows: String =
-        ALIPAY.lines().filter(|line| !line.starts_with("2026")).map(|line| format!("{line}\n")).collect();
+    let only =
+        |is_kept: fn(&str) -> bool| -> String { ALIPAY.split_inclusive('\n').filter(|line| is_kept(line)).collect() };
+    let (of_comments, without_rows) = (only(|line| line.starts_with('#')), only(|line| !line.starts_with("2026")));
     for text in [of_comments, without_rows] {
         assert_eq!(read(Format::Alipay, &text), [], "{text}");
     }
