@@ -1,19 +1,11 @@
 //! What the binary can be told (contract §3).
 
-use std::{
-    error::Error,
-    io,
-    net::SocketAddr,
-    path::PathBuf,
-    process::{self, ExitCode},
-    time::Duration,
-};
+use std::{error::Error, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use shop_broker::Broker;
 use shop_common::{telemetry, time::Clock};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     assemble::{open_all, open_all_to_look},
@@ -30,6 +22,7 @@ use crate::{
     running::Shop,
     seed::seed,
     sim,
+    stop::{Stop, Stopped},
 };
 
 type Outcome = Result<ExitCode, Box<dyn Error + Send + Sync>>;
@@ -215,7 +208,12 @@ async fn show_audit(config: &Config, json: bool, wait: Option<u64>, confirm: u64
 
 async fn show_replay(args: &ReplayArgs, config: &Config, common: &Common) -> Outcome {
     telemetry::init("error,shop_pay=off,sqlx=error");
-    let report = Box::pin(replay(args, config, common.config.as_deref(), &common.flags())).await?;
+    let mut stop = Stop::listen()?;
+    let replayed = Box::pin(replay(args, config, (common.config.as_deref(), &common.flags()), &mut stop)).await?;
+    let report = match replayed {
+        Ok(report) => report,
+        Err(Stopped(code)) => return Ok(ExitCode::from(code)),
+    };
     let text = if args.json { serde_json::to_string_pretty(&report)? } else { report.to_string() };
     Ok(said(&text, report.is_right()))
 }
@@ -307,44 +305,6 @@ fn recorder() -> Result<PrometheusHandle, Box<dyn Error + Send + Sync>> {
         }
     });
     Ok(recorder)
-}
-
-/// ^C and SIGTERM, heard from when this is made.
-struct Stop {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Stop {
-    fn listen() -> io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    /// Waits for a signal; answers with what the process ends with if nothing is waited for: 128 and its number.
-    async fn asked(&mut self) -> i32 {
-        tokio::select! {
-            _ = self.interrupt.recv() => 130,
-            _ = self.terminate.recv() => 143,
-        }
-    }
-
-    /// Starts; a signal ends the process at once, for nothing has been promised yet.
-    async fn unless_asked<T>(&mut self, start: impl Future<Output = T>) -> T {
-        tokio::select! {
-            biased;
-            _ = self.asked() => process::exit(0),
-            started = start => started,
-        }
-    }
-
-    /// Drains; a second signal ends the process at once. Nothing is lost: what is owed stands in rows.
-    async fn or_at_once(&mut self, drain: impl Future<Output = ()>) {
-        tokio::select! {
-            biased;
-            code = self.asked() => process::exit(code),
-            () = drain => {}
-        }
-    }
 }
 
 impl Common {

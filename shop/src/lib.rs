@@ -20,3 +20,4 @@ pub mod role;
 pub mod running;
 pub mod seed;
 mod sim;
+mod stop;

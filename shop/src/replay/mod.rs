@@ -38,6 +38,7 @@ use crate::{
     assemble::{open_all_to_look, open_to_look},
     audit::{self, Schemas},
     config::Config,
+    stop::{Stop, Stopped},
 };
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
@@ -53,16 +54,17 @@ struct Where {
     schemas: Option<Schemas>,
 }
 
-/// Replays what `args` say; `config` and `flags` say whose keys sign, and which databases an audit reads.
+/// Replays what `args` say; `config` says whose keys sign, and which databases an audit reads, and a fresh shop is made of
+/// its file and flags. A signal ends the run, and then the fresh shop, whose files go with it.
 ///
 /// # Errors
 /// Nothing was sent, or the run could not be finished. What the shop did wrong stands in the report.
-pub async fn replay(
+pub(crate) async fn replay(
     args: &ReplayArgs,
     config: &Config,
-    file: Option<&Path>,
-    flags: &[(&str, String)],
-) -> Outcome<Report> {
+    (file, flags): (Option<&Path>, &[(&str, String)]),
+    stop: &mut Stop,
+) -> Outcome<Result<Report, Stopped>> {
     let side = Side::new(args.channel, args.keys.as_deref(), args.target.is_none(), &config.pay)?;
     let signer = side.signer()?;
     let recorded = read_source(args, signer.as_ref()).await?;
@@ -72,18 +74,22 @@ pub async fn replay(
     let signers = Signers::new([signer.clone()]);
     let log = args.log.as_deref().map(create_log).transpose()?;
     let place = Box::pin(Where::open(args, config, &side, file, flags)).await?;
-    let replayed = Box::pin(place.replay(args, recorded, signer.as_ref(), &signers, log.as_ref())).await;
+    let replayed = tokio::select! {
+        biased;
+        stopped = stop.asked() => Ok(Err(stopped)),
+        replayed = Box::pin(place.replay(args, recorded, signer.as_ref(), &signers, log.as_ref())) => replayed.map(Ok),
+    };
     if let Some(embedded) = place.embedded {
-        Box::pin(embedded.stop()).await?;
+        stop.or_at_once(Box::pin(embedded.stop())).await?;
     }
-    let report = replayed?;
+    let replayed: Result<Report, Stopped> = replayed?;
     if let Some(log) = log {
         log.into_inner().unwrap_or_else(PoisonError::into_inner).flush()?;
     }
-    if let Some(junit) = &args.junit {
+    if let (Some(junit), Ok(report)) = (&args.junit, &replayed) {
         std::fs::write(junit, report.to_junit()?).map_err(|error| format!("{}: {error}", junit.display()))?;
     }
-    Ok(report)
+    Ok(replayed)
 }
 
 /// The recorded notifications; none where they are generated.

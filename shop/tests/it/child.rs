@@ -44,6 +44,13 @@ pub(crate) fn stderr(output: &Output) -> &str {
     str::from_utf8(&output.stderr).unwrap()
 }
 
+/// Sends a process a signal by name, for example `TERM`.
+pub(crate) async fn signal(pid: u32, name: &str) {
+    let pid = pid.to_string();
+    let sent = Command::new("/bin/sh").args(["-c", "kill -s \"$0\" \"$1\"", name, &pid]).status().await.unwrap();
+    assert!(sent.success());
+}
+
 /// The databases of `data_dir`, as the binary has them.
 pub(crate) async fn schemas(data_dir: &Path) -> Schemas {
     let config = Config::read(None, &[("data_dir", data_dir.display().to_string())]).unwrap();
@@ -99,9 +106,7 @@ impl Running {
 
     /// Sends it a signal by name, for example `TERM`.
     pub(crate) async fn signal(&self, name: &str) {
-        let pid = self.pid().to_string();
-        let sent = Command::new("/bin/sh").args(["-c", "kill -s \"$0\" \"$1\"", name, &pid]).status().await.unwrap();
-        assert!(sent.success());
+        signal(self.pid(), name).await;
     }
 
     /// Waits for its end: how it ended, and its last line.

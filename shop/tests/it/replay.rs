@@ -4,15 +4,25 @@ mod channels;
 mod deaf;
 mod manual;
 
-use std::{fs, path::Path, process::Output};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Output, Stdio},
+    time::Duration,
+};
 
 use serde_json::Value;
 use shop_common::config::Secret;
 use shop_replay::signer::{SandboxSigner, Signer};
+use shop_testkit::{eventually, participant::number as count};
 use tempfile::tempdir;
+use tokio::time::timeout;
 
 use self::deaf::Deaf;
-use crate::child::{Up, run, stderr, stdout};
+use crate::child::{self, Up, run, shop, stderr, stdout};
+
+/// Longest wait for a process.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Everything that can happen to a notification.
 const KINDS: [&str; 18] = [
@@ -203,6 +213,38 @@ async fn bad_input_sends_nothing() {
         assert_eq!((output.status.code(), stdout(&output)), (Some(2), ""), "{target}");
         assert!(stderr(&output).contains(said), "{target}: {}", stderr(&output));
     }
+}
+
+/// The directory of the fresh shop, and that of its keys, are gone with it: while it starts, and while it sends.
+#[tokio::test]
+async fn a_run_that_is_stopped_leaves_nothing_behind() {
+    let dir = tempdir().unwrap();
+    let args = ["replay", "--generate", "200", "--channel", "alipay", "--drop", "1", "--time-scale", "1"];
+    for (name, code, is_sending) in [("TERM", 143, false), ("INT", 130, true)] {
+        let mut command = shop(dir.path(), &args);
+        command.env("TMPDIR", dir.path()).stdout(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        eventually("it has a database", PATIENCE, async || fresh_shop(dir.path(), "pay.db").is_some()).await;
+        if is_sending {
+            // Its databases are complete before the broker's files are made.
+            eventually("it has a broker", PATIENCE, async || fresh_shop(dir.path(), "mq").is_some()).await;
+            let schemas = child::schemas(&fresh_shop(dir.path(), "mq").unwrap()).await;
+            let payments = async || count(&schemas.pay, "SELECT COUNT(*) AS n FROM trade_pay").await;
+            eventually("it has a payment", PATIENCE, async || payments().await > 0).await;
+            schemas.close().await;
+        }
+        child::signal(child.id().unwrap(), name).await;
+        let ended = timeout(PATIENCE, child.wait()).await.expect("it ends in time").unwrap();
+        assert_eq!(ended.code(), Some(code), "{name}");
+        let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert!(left.is_empty(), "{name}: {left:?}");
+    }
+}
+
+/// The directory below `dir` that has this file.
+fn fresh_shop(dir: &Path, file: &str) -> Option<PathBuf> {
+    let mut below = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    below.find(|path| path.join(file).exists())
 }
 
 #[tokio::test]
