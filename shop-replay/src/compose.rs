@@ -239,6 +239,31 @@ mod tests {
     }
 
     #[test]
+    fn what_is_forged_is_refused_for_its_own_fault() {
+        use ShopCode::{AmountMismatch, NotifyInvalid, NotifyReplay, SignatureInvalid};
+        let codes = |forgery| match Attempt::Forged(forgery).expects(&notification()) {
+            Some(Expect::Refused(codes)) => codes,
+            other => panic!("{other:?}"),
+        };
+        for forgery in [
+            Forgery::Amount { more: 1, signed: false },
+            Forgery::PayId { pay_id: 8, signed: false },
+            Forgery::Body(1),
+            Forgery::Signature(1),
+            Forgery::WrongKey,
+            Forgery::RevokedKey,
+        ] {
+            assert_eq!(codes(forgery), [SignatureInvalid], "{forgery:?}");
+        }
+        assert_eq!(codes(Forgery::Stale(400)), [NotifyReplay]);
+        assert_eq!(codes(Forgery::Amount { more: 1, signed: true }), [AmountMismatch, NotifyReplay]);
+        assert_eq!(codes(Forgery::PayId { pay_id: 8, signed: true }), [NotifyInvalid, NotifyReplay]);
+        for forgery in [Forgery::ForeignBody, Forgery::ForeignChannel] {
+            assert!(!codes(forgery).is_empty(), "by any code is by none in particular");
+        }
+    }
+
+    #[test]
     fn every_bit_and_every_character_can_be_hit() {
         let genuine = compose(Attempt::Early);
         for bit in 0..u64::try_from(genuine.body.len() * 8).unwrap() {

@@ -69,24 +69,29 @@ impl Effects {
             (payment.pay_id, target.is_paid(payment).await.ok())
         });
         let mut effects = Self { payments: payments.len(), ..Self::default() };
+        let is_fresh = target.pay().is_some();
         for (pay_id, is_paid) in stream::iter(asking).buffered(AT_ONCE).collect::<Vec<_>>().await {
-            let Told { is_paid: must_be, applied } = told.get(&pay_id).copied().unwrap_or_default();
-            let name = pay_id.to_string();
-            effects.paid = effects.paid.saturating_add(usize::from(is_paid == Some(true)));
-            match is_paid {
-                None => effects.not_known.push(name.clone()),
-                Some(false) if must_be => effects.not_paid.push(name.clone()),
-                Some(true) if !must_be && target.pay().is_some() => effects.paid_for_nothing.push(name.clone()),
-                Some(_) => {}
-            }
-            if applied > 1 {
-                effects.paid_twice.push(name);
-            }
+            effects.take(pay_id, is_paid, told.get(&pay_id).copied().unwrap_or_default(), is_fresh);
         }
         if let Some(pay) = target.pay() {
             effects.written = Some(store::effects(pay).await?);
         }
         Ok(effects)
+    }
+
+    /// One payment: what the shop says of it, none where it does not say, against what its notifications were told.
+    fn take(&mut self, pay_id: i64, is_paid: Option<bool>, told: Told, is_fresh: bool) {
+        self.paid = self.paid.saturating_add(usize::from(is_paid == Some(true)));
+        let wrong = match is_paid {
+            None => Some(&mut self.not_known),
+            Some(false) if told.is_paid => Some(&mut self.not_paid),
+            Some(true) if !told.is_paid && is_fresh => Some(&mut self.paid_for_nothing),
+            Some(_) => None,
+        };
+        let twice = (told.applied > 1).then_some(&mut self.paid_twice);
+        for list in [wrong, twice].into_iter().flatten() {
+            list.push(pay_id.to_string());
+        }
     }
 
     /// Whether every payment has the effect it must have, once.
@@ -130,5 +135,91 @@ impl fmt::Display for Effects {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use shop_common::{code::ShopCode, config::Secret, money::Fen, time::Millis};
+
+    use super::*;
+    use crate::{
+        fault::Forgery,
+        judge::Refusal,
+        notification::{Copies, Manner, PaymentRef},
+        signer::{SandboxSigner, Signer, Trade},
+    };
+
+    const PAY: i64 = 7;
+    const GENUINE: Attempt = Attempt::Genuine(Copies::ONE, Manner { early: false, late: false, slow: false });
+
+    fn signers() -> (SandboxSigner, Signers) {
+        let signer = SandboxSigner::new("m", "k1", Secret::new("0123456789abcdef0123456789abcdef"));
+        let shared: Arc<dyn Signer> = Arc::new(signer.clone());
+        (signer, Signers::new([shared]))
+    }
+
+    /// Of payment 7; its body is about `said`.
+    fn notification(said: i64) -> Notification {
+        let trade = Trade { pay_id: said, amount: Fen::new(100), paid: Millis::new(1) };
+        let body = signers().0.notification(&trade).unwrap();
+        let payment = PaymentRef { pay_id: PAY, order_id: 1, user_id: 1, amount: Fen::new(100) };
+        Notification { payment: Some(payment), ..Notification::genuine("sandbox", body, Duration::ZERO) }
+    }
+
+    fn attempted(attempt: Attempt, verdict: Verdict, applied: usize) -> Attempted {
+        Attempted { step: (0, 0), attempt, expected: None, verdict: Some(verdict), sent: 1, applied }
+    }
+
+    fn told_of(said: i64, all: &[Attempted]) -> (bool, usize) {
+        let told = told(&signers().1, &[notification(said)], all)[&PAY];
+        (told.is_paid, told.applied)
+    }
+
+    #[test]
+    fn only_an_accepted_word_of_the_channel_about_this_payment_pays_it() {
+        let no = Verdict::Refused(Refusal::Code(ShopCode::SignatureInvalid));
+        let recorded = Attempt::Recorded(Copies::ONE, Manner::default());
+        for (said, attempt, verdict, is_paid) in [
+            (PAY, GENUINE, Verdict::Accepted, true),
+            (PAY, recorded, Verdict::Accepted, true),
+            (PAY, GENUINE, no, false),
+            (PAY, GENUINE, Verdict::Unclear("x".into()), false),
+            (PAY, Attempt::Forged(Forgery::WrongKey), Verdict::Accepted, false),
+            (PAY, Attempt::Early, Verdict::Accepted, false),
+            (8, GENUINE, Verdict::Accepted, false),
+        ] {
+            let all = [attempted(attempt, verdict.clone(), 0)];
+            assert_eq!(told_of(said, &all), (is_paid, 0), "{said} {attempt:?} {verdict}");
+        }
+    }
+
+    #[test]
+    fn every_message_that_paid_counts() {
+        let once = attempted(GENUINE, Verdict::Accepted, 1);
+        let forged = attempted(Attempt::Forged(Forgery::Stale(400)), Verdict::Accepted, 1);
+        assert_eq!(told_of(PAY, &[once, forged]), (true, 2));
+    }
+
+    #[test]
+    fn what_the_shop_says_is_held_against_what_it_was_told() {
+        let wrong = |is_paid, told, is_fresh| {
+            let mut effects = Effects::default();
+            effects.take(PAY, is_paid, told, is_fresh);
+            assert_eq!(effects.paid, usize::from(is_paid == Some(true)));
+            let text = effects.to_string();
+            assert_eq!(effects.are_right(), !text.contains(';'), "{text}");
+            text.split_once("; ").map(|(_, wrong)| wrong.to_owned()).unwrap_or_default()
+        };
+        let told = |is_paid, applied| Told { is_paid, applied };
+        assert_eq!(wrong(Some(true), told(true, 1), true), "");
+        assert_eq!(wrong(Some(false), told(false, 0), true), "");
+        assert_eq!(wrong(Some(false), told(true, 1), false), "NOT PAID: 7");
+        assert_eq!(wrong(Some(true), told(false, 0), true), "PAID FOR NOTHING: 7");
+        assert_eq!(wrong(Some(true), told(false, 0), false), "", "somebody else may have paid it");
+        assert_eq!(wrong(Some(true), told(true, 2), false), "PAID TWICE: 7");
+        assert_eq!(wrong(None, told(true, 1), false), "NOT KNOWN: 7");
     }
 }

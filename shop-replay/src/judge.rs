@@ -63,6 +63,14 @@ impl Answer {
         }
     }
 
+    /// How the acknowledgement `body` is to be read, by a channel that wants to read `ack`.
+    pub fn of_ack(body: &[u8], ack: &[u8], applied: bool) -> Self {
+        if body == ack {
+            return Self::Accepted { applied };
+        }
+        Self::Broken(format!("acknowledged by {:?}", String::from_utf8_lossy(body)))
+    }
+
     /// Whether the channel stops sending.
     pub const fn is_accepted(&self) -> bool {
         matches!(self, Self::Accepted { .. })
@@ -167,6 +175,14 @@ mod tests {
             (Answer::of_http(301), by(&[]), false),
         ] {
             assert_eq!(Verdict::of(std::slice::from_ref(&answer)).is(&expected), is_right, "{answer:?} {expected:?}");
+        }
+    }
+
+    #[test]
+    fn an_acknowledgement_is_what_the_channel_wants_to_read() {
+        assert_eq!(Answer::of_ack(b"success", b"success", true), ACCEPTED);
+        for body in [&b"SUCCESS"[..], b"success ", b"fail", b""] {
+            assert!(matches!(Answer::of_ack(body, b"success", true), Answer::Broken(_)), "{body:?}");
         }
     }
 

@@ -84,17 +84,25 @@ struct Delivered {
     message: Option<Message>,
     answers: Vec<Answer>,
     sent: usize,
+    /// How many of them paid the payment.
+    applied: usize,
 }
 
 impl Delivered {
-    /// What could not be sent.
-    fn broken(why: &impl ToString) -> Self {
-        Self { message: None, answers: vec![Answer::Broken(why.to_string())], sent: 0 }
+    fn of(message: Message, answers: Vec<Answer>) -> Self {
+        let applied = answers.iter().filter(|answer| **answer == Answer::Accepted { applied: true }).count();
+        Self { message: Some(message), sent: answers.len(), applied, answers }
     }
 
-    /// The same once more: the last answers count, and so does every message.
+    /// What could not be sent.
+    fn broken(why: &impl ToString) -> Self {
+        Self { message: None, answers: vec![Answer::Broken(why.to_string())], sent: 0, applied: 0 }
+    }
+
+    /// The same once more: the last answers count, and so does every message and every effect.
     fn then(self, again: Self) -> Self {
-        Self { sent: self.sent.saturating_add(again.sent), ..again }
+        let sent = self.sent.saturating_add(again.sent);
+        Self { sent, applied: self.applied.saturating_add(again.applied), ..again }
     }
 }
 
@@ -190,14 +198,12 @@ impl Run<'_> {
             self.wait_for_the_next(way).await;
         }
         let expected = attempt.expects(way.notification);
-        let count =
-            |of: &Delivered| of.answers.iter().filter(|answer| **answer == Answer::Accepted { applied: true }).count();
         let attempted = Attempted {
             step: (way.number, step),
             attempt,
             verdict: delivered.as_ref().map(|delivered| Verdict::of(&delivered.answers)),
             sent: delivered.as_ref().map_or(0, |delivered| delivered.sent),
-            applied: delivered.as_ref().map_or(0, count),
+            applied: delivered.as_ref().map_or(0, |delivered| delivered.applied),
             expected,
         };
         let as_sent = delivered.and_then(|delivered| as_sent(way.notification, &attempted, delivered.message?, at));
@@ -269,7 +275,7 @@ impl Run<'_> {
                 answers.push(one().await);
             }
         }
-        Delivered { sent: answers.len(), answers, message: Some(message) }
+        Delivered::of(message, answers)
     }
 
     async fn cancel(&self, notification: &Notification) -> Result<(), String> {
@@ -309,4 +315,19 @@ fn as_sent(of: &Notification, attempted: &Attempted, message: Message, at: Durat
     let expect = attempted.expected.clone()?;
     let (channel, body, sign, payment) = (message.channel, message.body, message.sign, of.payment);
     Some(Notification { channel, headers, body, at, sign, expect, payment, copies, manner })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notification::Headers;
+
+    #[test]
+    fn what_was_paid_before_the_last_answer_was_paid() {
+        let message = || Message { channel: "a".into(), headers: Headers::new(), body: Vec::new(), sign: None };
+        let paid = Answer::Accepted { applied: true };
+        let first = Delivered::of(message(), vec![paid.clone(), Answer::Unclear("busy".into())]);
+        let both = first.then(Delivered::of(message(), vec![paid.clone()]));
+        assert_eq!((both.sent, both.applied, both.answers), (3, 2, vec![paid]));
+    }
 }

@@ -49,10 +49,7 @@ impl Grpc {
         match self.payments().callback_payment(call(request, TIMEOUT)).await {
             Ok(answer) => {
                 let answer = answer.into_inner();
-                if answer.ack_body == ack {
-                    return Answer::Accepted { applied: answer.outcome() == Outcome::Applied };
-                }
-                Answer::Broken(format!("acknowledged by {:?}", String::from_utf8_lossy(&answer.ack_body)))
+                Answer::of_ack(&answer.ack_body, ack, answer.outcome() == Outcome::Applied)
             }
             Err(status) => Answer::of_code(ShopError::from_status(&status).code),
         }

@@ -108,10 +108,7 @@ pub(super) fn read(status: u16, body: &[u8], ack: &[u8]) -> Answer {
     if status != StatusCode::OK.as_u16() {
         return Answer::of_http(status);
     }
-    if body == ack {
-        return Answer::Accepted { applied: false };
-    }
-    Answer::Broken(format!("acknowledged by {:?}", String::from_utf8_lossy(body)))
+    Answer::of_ack(body, ack, false)
 }
 
 async fn refusal(answer: Response) -> ShopError {
