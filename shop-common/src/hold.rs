@@ -335,4 +335,42 @@ mod tests {
         assert_eq!(holds.undo(1), Undone::Undone);
         assert_eq!(holds.finish(1), Finished::NotHeld);
     }
+
+    #[test]
+    fn states_are_stored_by_their_numbers() {
+        let states = [State::Held, State::Final, State::Undone, State::Never];
+        assert_eq!(states.map(State::number), [1, 2, 3, 4]);
+        assert_eq!([1, 2, 3, 4].map(State::of), states.map(Some));
+        assert_eq!((State::of(0), State::of(5)), (None, None));
+    }
+
+    #[test]
+    fn a_hold_says_what_it_holds() {
+        let mut holds = Holds::default();
+        holds.hold(1, Some(70));
+        holds.hold(1, Some(71));
+        assert_eq!((holds.subject(1), holds.subject(2)), (Some(70), None));
+        holds.undo(1);
+        assert_eq!(holds.subject(1), Some(70), "whoever gives it back has to know");
+    }
+
+    #[test]
+    fn outcomes_are_told_by_their_kind() {
+        let refusal = ShopError::from(crate::code::ShopCode::GoodsNotEnough);
+        for (done, kind) in [
+            (Done::Done, do_outcome::Kind::Done),
+            (Done::Already, do_outcome::Kind::Already),
+            (Done::Cancelled, do_outcome::Kind::Cancelled),
+            (Done::Refused(refusal), do_outcome::Kind::Refused),
+        ] {
+            assert_eq!(DoOutcome::from(done).kind(), kind);
+        }
+        for (undone, kind) in [
+            (Undone::Undone, undo_outcome::Kind::Undone),
+            (Undone::NeverDone, undo_outcome::Kind::NeverDone),
+            (Undone::AlreadyUndone, undo_outcome::Kind::AlreadyUndone),
+        ] {
+            assert_eq!(UndoOutcome::from(undone).kind(), kind);
+        }
+    }
 }

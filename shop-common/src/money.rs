@@ -175,10 +175,29 @@ mod tests {
 
     #[test]
     fn arithmetic_is_checked() {
+        assert_eq!(Fen(5).checked_add(Fen(3)), Some(Fen(8)));
+        assert_eq!(Fen(5).checked_sub(Fen(8)), Some(Fen(-3)));
+        assert_eq!(Fen(5).checked_mul(3), Some(Fen(15)));
         assert_eq!(Fen(i64::MAX).checked_add(Fen(1)), None);
         assert_eq!(Fen(i64::MIN).checked_sub(Fen(1)), None);
         assert_eq!(Fen(i64::MAX / 2).checked_mul(3), None);
         assert_eq!(Fen(i64::MIN).to_string(), "-92233720368547758.08");
+    }
+
+    #[test]
+    fn yuan_are_whole_and_less_than_nothing_is_negative() {
+        assert_eq!([0, 99, 100, 88_099].map(|fen| Fen(fen).whole_yuan()), [0, 0, 1, 880]);
+        assert_eq!([-1, 0, 1].map(|fen| Fen(fen).is_negative()), [true, false, false]);
+        assert_eq!(Fen::new(7).get(), 7);
+    }
+
+    #[test]
+    fn in_json_money_is_a_string() {
+        assert_eq!(serde_json::to_string(&Fen(88_005)).unwrap(), "\"880.05\"");
+        assert_eq!(serde_json::from_str::<Fen>("\"880.05\"").unwrap(), Fen(88_005));
+        for text in ["880.05", "880", "\"880\"", "null"] {
+            assert!(serde_json::from_str::<Fen>(text).is_err(), "{text}");
+        }
     }
 
     proptest! {

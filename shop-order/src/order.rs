@@ -572,4 +572,54 @@ mod tests {
         order.settle(Owed::STOCK | Owed::COUPON | Owed::BALANCE | Owed::CLOSE, Status::Cancelled);
         assert_eq!((order.owed, order.due), (Owed::NOTHING, None));
     }
+
+    #[test]
+    fn what_is_owed_is_a_set() {
+        let both = Owed::STOCK | Owed::CLOSE;
+        assert_eq!(both | Owed::CLOSE, both);
+        assert_eq!(both.with_if(Owed::CLOSE, true), both);
+        assert_eq!(Owed::of_bits(both.bits()), both);
+        assert!(both.contains(Owed::STOCK) && !both.contains(Owed::STOCK | Owed::COUPON));
+    }
+
+    #[test]
+    fn causes_are_stored_by_their_numbers() {
+        let reason = String::new;
+        let causes = [
+            Cause::Refused(ShopCode::GoodsNotEnough.into()),
+            Cause::Recovery,
+            Cause::User(reason()),
+            Cause::TimeOut,
+            Cause::Refund(reason()),
+        ];
+        assert_eq!(causes.map(|cause| cause.number()), [1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn a_payment_is_awaited_until_its_deadline_and_only_while_it_may_come() {
+        let mut order = order(Status::Unconfirmed, PayStatus::Unpaid);
+        assert_eq!(order.awaited_until(), None, "not confirmed");
+        order.confirm(NOW, LATER);
+        assert_eq!((order.awaited_until(), order.due), (Some(LATER), Some(LATER)));
+        let mut paid = order.clone();
+        paid.mark_paid(PAY, Fen::new(88_000), NOW, LATER);
+        assert_eq!(paid.awaited_until(), None, "paid");
+        order.begin_closing(LATER, LATER);
+        assert_eq!(order.awaited_until(), None, "closing");
+    }
+
+    #[test]
+    fn an_order_is_due_until_nothing_is_owed_and_nothing_is_awaited() {
+        let due = |status, pay_status, owed, settled| {
+            let mut order = Order { owed, due: Some(LATER), ..order(status, pay_status) };
+            order.settle(settled, status);
+            (order.owed, order.due)
+        };
+        let both = Owed::STOCK | Owed::COUPON;
+        assert_eq!(due(Status::Cancelled, PayStatus::Unpaid, both, Owed::STOCK), (Owed::COUPON, Some(LATER)));
+        assert_eq!(due(Status::Confirmed, PayStatus::Paid, Owed::CLOSE, Owed::CLOSE), (Owed::NOTHING, None));
+        let (close, unpaid) = (Owed::CLOSE, PayStatus::Unpaid);
+        assert_eq!(due(Status::Confirmed, unpaid, close, close), (Owed::NOTHING, Some(LATER)), "its deadline");
+        assert_eq!(due(Status::Unconfirmed, unpaid, close, close), (Owed::NOTHING, Some(LATER)), "its saga");
+    }
 }

@@ -282,8 +282,20 @@ mod tests {
         assert_eq!(refused(look(&wanted(6), &facts(1))), ShopCode::GoodsNotEnough);
         let used = Facts { coupon: Some(CouponFacts { used: true, ..coupon(1) }), ..facts(1) };
         assert_eq!(refused(look(&wanted(1), &used)), ShopCode::CouponInvalid);
+        let all_of_it = Wanted { balance_used: Fen::new(50_000), ..wanted(1) };
+        assert!(look(&all_of_it, &facts(1)).is_ok());
         let poor = Wanted { balance_used: Fen::new(50_001), ..wanted(1) };
         assert_eq!(refused(look(&poor, &facts(1))), ShopCode::MoneyPaidInvalid);
+    }
+
+    #[test]
+    fn a_refusal_of_a_line_names_the_line() {
+        let mut two = wanted(1);
+        two.lines.push(WantedLine { goods_id: GoodsId::new(8), quantity: 6, expected_price: None });
+        let field = |result: Result<()>| result.unwrap_err().field.unwrap();
+        assert_eq!(field(price(&two, &facts(1), SHIPPING, NOW).map(drop)), "items[1].goods_id");
+        two.lines[1].goods_id = GOODS;
+        assert_eq!(field(look(&two, &facts(1))), "items[1].quantity");
     }
 
     #[test]

@@ -90,11 +90,6 @@ impl Payment {
     pub(crate) fn is_kept(&self) -> bool {
         self.status == Status::Paid && self.rest() > Fen::ZERO
     }
-
-    /// Paid, and all of it promised back.
-    pub(crate) fn is_given_back(&self) -> bool {
-        self.status == Status::Paid && self.rest() <= Fen::ZERO
-    }
 }
 
 /// A payment to be made.

@@ -225,3 +225,39 @@ where
         sleep(PAUSE).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn only_a_refusal_of_a_read_is_passed_on() {
+        let unread = |error: ShopError| unread(&error.into());
+        let refusal = ShopError::at(ShopCode::CouponNotFound, "coupon_id");
+        assert_eq!(unread(refusal.clone()), refusal);
+        for code in [ShopCode::Unknown, ShopCode::Busy, ShopCode::Internal] {
+            assert_eq!(unread(code.into()).code, ShopCode::Unavailable, "nothing was done: {code:?}");
+        }
+    }
+
+    /// What comes of a transition that fails `failures` times and has `pauses` pauses of time, and how often it was tried.
+    async fn tried(failures: u32, pauses: u32) -> (Option<&'static str>, u32) {
+        let tries = Cell::new(0);
+        let outcome = insist(Instant::now() + PAUSE * pauses, || {
+            tries.set(tries.get() + 1);
+            let is_done = tries.get() > failures;
+            async move { if is_done { Ok("done") } else { Err("away") } }
+        });
+        (outcome.await, tries.get())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn our_own_row_is_tried_until_it_is_done_or_the_time_is_up() {
+        assert_eq!(tried(0, 0).await, (Some("done"), 1));
+        assert_eq!(tried(2, 10).await, (Some("done"), 3));
+        assert_eq!(tried(u32::MAX, 3).await, (None, 3));
+        assert_eq!(tried(u32::MAX, 0).await, (None, 1), "once at least");
+    }
+}

@@ -203,3 +203,20 @@ where
     });
     Calls { batcher, retries: Retries::new(to) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_refusal_is_a_refusal_and_what_is_not_known_is_asked_again() {
+        use do_outcome::Kind;
+        let of = |kind: Kind| answered(DoOutcome { kind: kind.into(), ..DoOutcome::default() });
+        assert_eq!([Kind::Done, Kind::Already].map(of), [Some(Step::Done), Some(Step::Done)]);
+        assert_eq!(of(Kind::Cancelled), Some(Step::Cancelled));
+        assert_eq!([Kind::NotRun, Kind::Unknown, Kind::Unspecified].map(of), [None, None, None]);
+        let refusal = ShopError::at(ShopCode::GoodsNotEnough, "items[0].quantity");
+        assert_eq!(answered(refusal.clone().into()), Some(Step::Refused(refusal)));
+        assert_eq!(of(Kind::Refused), Some(Step::Refused(ShopCode::ParameterInvalid.into())), "without a reason");
+    }
+}

@@ -124,7 +124,8 @@ impl Payments {
             return Started::Already;
         }
         let started = self.promise_rest(refund_id, pay_id, cause, now);
-        if started == Started::Already && self.rows.get(&pay_id).is_some_and(Payment::is_given_back) {
+        let is_nothing_left = self.rows.get(&pay_id).is_some_and(|payment| payment.rest() <= Fen::ZERO);
+        if started == Started::Already && is_nothing_left {
             self.clear(pay_id, Owed::ORDER.with(Owed::TELL_ORDER));
         }
         started

@@ -332,6 +332,7 @@ fn what_was_never_paid_never_goes_back() {
     let started = view.start_refund(RefundId::new(7), PayId::new(1), Cause::OrderCancelled, NOW);
     assert_eq!(started, Started::Already);
     assert_eq!((view.rows[&PayId::new(1)].refunded, view.refunds.len()), (Fen::ZERO, 0));
+    assert_eq!(view.rows[&PayId::new(1)].owed, Owed::ORDER, "and it is still to be judged");
 }
 
 #[test]
@@ -471,6 +472,104 @@ fn a_slow_answer_clears_nothing_but_what_it_answers() {
     assert!(view.changed.cleared.is_empty());
     view.clear(PayId::new(1), ALL);
     assert_eq!((view.rows[&PayId::new(1)].owed, view.rows[&PayId::new(1)].due), (Owed::default(), None));
+}
+
+#[test]
+fn the_channel_is_looked_at_anew_only_where_no_refund_was_asked_for() {
+    let looks = |owed: Owed| {
+        let mut view = one_open();
+        view.settle(&success(1, "n"), NOW).unwrap();
+        let payment = view.rows.get_mut(&PayId::new(1)).unwrap();
+        (payment.owed, payment.looks) = (payment.owed.with(owed), 4);
+        view.refund_payment(&asked(5, 1, Some(30)), NOW).unwrap();
+        view.rows[&PayId::new(1)].looks
+    };
+    assert_eq!((looks(Owed::default()), looks(Owed::REFUND)), (0, 4));
+}
+
+#[test]
+fn the_same_key_asks_for_the_same_refund() {
+    let mut view = one_open();
+    view.settle(&success(1, "n"), NOW).unwrap();
+    view.refund_payment(&asked(5, 1, Some(30)), NOW).unwrap();
+    let request = |reason: &str, operator: &str| Request {
+        request_id: "5".into(),
+        reason: reason.into(),
+        operator: operator.into(),
+    };
+    let again = |fen, request| NewRefund { request, ..asked(6, 1, fen) };
+    for same in [again(Some(30), request("why", "somebody else")), again(None, request("why", ""))] {
+        assert_eq!(view.refund_payment(&same, NOW).unwrap().refund_id, RefundId::new(5), "{same:?}");
+    }
+    for other in [again(Some(31), request("why", "")), again(Some(30), request("because", ""))] {
+        assert_eq!(code(view.refund_payment(&other, NOW)), ShopCode::IdempotencyConflict, "{other:?}");
+    }
+    assert_eq!(view.rows[&PayId::new(1)].refunded, Fen::new(30));
+}
+
+#[test]
+fn a_judgement_holds_while_it_is_owed_and_an_operator_or_a_refunded_order_needs_none() {
+    let is_judgement = |refund: &dyn Fn(&mut Payments)| {
+        let mut view = one_open();
+        view.settle(&success(1, "n"), NOW).unwrap();
+        refund(&mut view);
+        view.changed.promised[&PayId::new(1)].is_judgement
+    };
+    let (refund_id, pay_id) = (RefundId::new(5), PayId::new(1));
+    let judged = |view: &mut Payments| {
+        view.start_refund(refund_id, pay_id, Cause::OrderCancelled, NOW);
+    };
+    let part = |view: &mut Payments| drop(view.refund_payment(&asked(6, 1, Some(30)), NOW).unwrap());
+    let unwanted = |view: &mut Payments| {
+        view.refund_order(refund_id, ORDER, pay_id, NOW).unwrap();
+    };
+    assert!(is_judgement(&judged));
+    assert!(!is_judgement(&part));
+    assert!(!is_judgement(&unwanted));
+    assert!(
+        is_judgement(&|view| {
+            part(view);
+            judged(view);
+        }),
+        "in one batch with a part"
+    );
+}
+
+#[test]
+fn what_is_owed_is_a_set() {
+    let both = Owed::ORDER.with(Owed::POINTS);
+    assert_eq!(both.with(Owed::POINTS), both);
+    assert_eq!((both.both(Owed::POINTS), both.both(Owed::CLOSE)), (Owed::POINTS, Owed::default()));
+    assert_eq!(Owed::of(both.bits()), both);
+    assert!(both.has(Owed::ORDER) && !both.has(Owed::ORDER.with(Owed::CLOSE)));
+}
+
+#[test]
+fn a_repeat_is_held_against_what_lasts_of_its_body() {
+    let (told, again) = (success(1, "n"), notice(1, "m", 100, TradeStatus::Success));
+    assert_ne!(told.body_hash, again.body_hash);
+    assert_eq!(told.clone().held_against(&told.body).body_hash, told.body_hash);
+    let lasting = told.clone().held_against(b"lasts").body_hash;
+    assert_eq!(again.held_against(b"lasts").body_hash, lasting);
+    assert_ne!(lasting, told.body_hash);
+}
+
+#[test]
+fn a_notification_of_a_refund_says_whose_refunds_it_is_about() {
+    assert_eq!(success(1, "n").refunded(), None);
+    let of_refund = Notice::new("a", refund_notice("r", 100, None), Vec::new(), "{}".into());
+    assert_eq!(of_refund.refunded(), Some(PayId::new(1)));
+}
+
+#[test]
+fn a_notification_that_is_refused_names_the_field() {
+    let mut view = one_refunded();
+    let field = |settled: settle::Settled| settled.unwrap_err().field.unwrap();
+    assert_eq!(field(view.settle(&success(2, "m"), NOW)), "pay_id");
+    assert_eq!(field(view.settle(&notice(1, "o", 99, TradeStatus::Success), NOW)), "amount_fen");
+    let other = RefundNotice { refund_id: RefundId::new(6), ..refund_notice("p", 100, None) };
+    assert_eq!(field(told(&mut view, "a", other)), "refund_id");
+    assert_eq!(field(told(&mut view, "a", refund_notice("q", 99, None))), "amount_fen");
 }
 
 /// Something that may happen to the payments of two orders at two channels.
