@@ -114,13 +114,15 @@ struct Job<C, O> {
     reply: oneshot::Sender<Result<O, NotDone>>,
 }
 
-type Outcomes<O> = BoxFuture<'static, Result<Vec<O>, Failure>>;
+/// Waits until a batch may run.
+type Gate = dyn Fn() -> BoxFuture<'static, Result<Turn, Failure>> + Send + Sync;
+
+type Body<C, O> = dyn Fn(Turn, Arc<[C]>) -> BoxFuture<'static, Result<Vec<O>, Failure>> + Send + Sync;
 
 /// What a batch is for.
 struct Work<C, O> {
-    /// Waits until a batch may run.
-    turn: Box<dyn Fn() -> BoxFuture<'static, Result<Turn, Failure>> + Send + Sync>,
-    body: Box<dyn Fn(Turn, Arc<[C]>) -> Outcomes<O> + Send + Sync>,
+    turn: Box<Gate>,
+    body: Box<Body<C, O>>,
     limits: Limits,
 }
 
