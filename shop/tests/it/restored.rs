@@ -266,8 +266,8 @@ async fn gaps(world: &World) -> usize {
     let pay = &world.process().services.pay;
     let day: Day = "2023-11-15".parse().unwrap();
     let csv = pay.sandbox().unwrap().statement(day).await.unwrap();
-    let lines = "sandbox".parse::<Format>().unwrap().read(csv.as_bytes()).unwrap();
-    pay.reconciler().compare("sandbox", day, &lines).await.unwrap().gaps.len()
+    let statement = "sandbox".parse::<Format>().unwrap().read(csv.as_bytes()).unwrap();
+    pay.reconciler().compare("sandbox", day, &statement.lines).await.unwrap().gaps.len()
 }
 
 #[tokio::test]
