@@ -75,8 +75,8 @@ async fn what_arrives_while_a_batch_waits_for_its_turn_goes_with_it() {
     let batches = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&batches);
     let clock = Clock::manual(Millis::new(0));
-    let batcher: Batcher<Insert, ()> =
-        Batcher::of_transactions(test.db.clone(), clock, Limits::default(), move |tx, commands, _| {
+    let batcher =
+        Batcher::<Insert, ()>::of_transactions(test.db.clone(), clock, Limits::default(), move |tx, commands, _| {
             let ids: Vec<i64> = commands.iter().map(|insert| insert.0).collect();
             seen.lock().unwrap().push(ids.clone());
             Box::pin(async move {
