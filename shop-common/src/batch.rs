@@ -267,7 +267,7 @@ impl<C: Command, O: Send + 'static> Work<C, O> {
     }
 
     /// Each alone, in queue order: the one that spoils the batch fails alone. A database that is away is not asked again.
-    async fn run_alone(&self, batch: Vec<Job<C, O>>, failure: Failure) {
+    async fn run_alone(self: &Arc<Self>, batch: Vec<Job<C, O>>, failure: Failure) {
         let mut away = not_asked_again(&failure);
         // A batch of one was alone twice already.
         let tries = if batch.len() == 1 { 1 } else { 2 };
@@ -295,7 +295,7 @@ impl<C: Command, O: Send + 'static> Work<C, O> {
         }
     }
 
-    async fn alone(&self, command: C, tries: u32) -> Result<Vec<O>, Failure> {
+    async fn alone(self: &Arc<Self>, command: C, tries: u32) -> Result<Vec<O>, Failure> {
         let commands: Arc<[C]> = [command].into();
         let mut done = self.attempt((self.turn)().await, Arc::clone(&commands)).await;
         for _ in 1..tries {
@@ -306,10 +306,11 @@ impl<C: Command, O: Send + 'static> Work<C, O> {
         done
     }
 
-    /// In a task of its own, so that a panic ends there.
-    async fn attempt(&self, turn: Result<Turn, Failure>, commands: Arc<[C]>) -> Result<Vec<O>, Failure> {
+    /// In a task of its own, so that a panic ends there, also one before the first await.
+    async fn attempt(self: &Arc<Self>, turn: Result<Turn, Failure>, commands: Arc<[C]>) -> Result<Vec<O>, Failure> {
         let expected = commands.len();
-        let task = tokio::spawn((self.body)(turn?, commands));
+        let (work, turn) = (Arc::clone(self), turn?);
+        let task = tokio::spawn(async move { (work.body)(turn, commands).await });
         let abort = task.abort_handle();
         match timeout(Duration::from_millis(self.limits.body_ms), task).await {
             Ok(Ok(Ok(outcomes))) if outcomes.len() == expected => Ok(outcomes),
