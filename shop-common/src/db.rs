@@ -78,7 +78,7 @@ pub struct Db {
     write: DatabaseConnection,
     read: DatabaseConnection,
     /// Of a SQLite file.
-    shared: Option<Arc<SharedTx>>,
+    shared: Option<SharedTx>,
     points: Points,
 }
 
@@ -110,7 +110,7 @@ impl Db {
         if url.starts_with("sqlite:") {
             let read = open(sqlite(url, config.max_connections), url).await?;
             let write = open(sqlite(url, 1), url).await?;
-            return Ok(Self { write, read, shared: Some(Arc::default()), points: Points::NONE });
+            return Ok(Self { write, read, shared: Some(SharedTx::default()), points: Points::NONE });
         }
         let both = open(mysql(url, config.max_connections), url).await?;
         check_mysql(&both).await?;

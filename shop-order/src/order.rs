@@ -442,17 +442,21 @@ mod tests {
         }
     }
 
-    #[test]
-    fn each_cause_has_its_guard() {
+    /// One of each, in the order of their numbers.
+    fn causes() -> [Cause; 5] {
         let reason = String::new;
-        let causes = [
+        [
             Cause::Refused(ShopCode::GoodsNotEnough.into()),
             Cause::Recovery,
             Cause::User(reason()),
             Cause::TimeOut,
             Cause::Refund(reason()),
-        ];
-        for cause in causes {
+        ]
+    }
+
+    #[test]
+    fn each_cause_has_its_guard() {
+        for cause in causes() {
             for status in STATUSES {
                 for pay_status in PAY_STATUSES {
                     let (mut order, is_paid) = (order(status, pay_status), pay_status == PayStatus::Paid);
@@ -584,15 +588,7 @@ mod tests {
 
     #[test]
     fn causes_are_stored_by_their_numbers() {
-        let reason = String::new;
-        let causes = [
-            Cause::Refused(ShopCode::GoodsNotEnough.into()),
-            Cause::Recovery,
-            Cause::User(reason()),
-            Cause::TimeOut,
-            Cause::Refund(reason()),
-        ];
-        assert_eq!(causes.map(|cause| cause.number()), [1, 2, 3, 4, 5]);
+        assert_eq!(causes().map(|cause| cause.number()), [1, 2, 3, 4, 5]);
     }
 
     #[test]

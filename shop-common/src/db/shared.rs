@@ -18,8 +18,8 @@ use super::{
     roll_back,
 };
 
-/// The transaction that writers of one file share.
-#[derive(Debug, Default)]
+/// The transaction that writers of one file share; clones are the same one.
+#[derive(Clone, Debug, Default)]
 pub(super) struct SharedTx(Arc<Mutex<Option<Open>>>);
 
 /// A writer's turn, and the transaction that is open.
@@ -48,7 +48,7 @@ impl SharedTx {
 
     /// Runs `body` in a transaction of `connection`, alone or with others; durable when it answers.
     pub(super) async fn write<T>(
-        self: &Arc<Self>,
+        &self,
         mut turn: Turn,
         connection: &DatabaseConnection,
         points: &Points,
@@ -61,7 +61,7 @@ impl SharedTx {
         drop(turn);
         let (value, state) = ran.map_err(Failure::before_commit)?;
         // In a task of its own: a writer that goes away never leaves the others in an open transaction.
-        let committed = tokio::spawn(Arc::clone(self).committed(state, points.clone()));
+        let committed = tokio::spawn(self.clone().committed(state, points.clone()));
         committed.await.map_err(|error| Failure::Down(error.to_string().into()))??;
         Ok(value)
     }
@@ -73,7 +73,7 @@ impl SharedTx {
         }
     }
 
-    async fn committed(self: Arc<Self>, mut state: watch::Receiver<State>, points: Points) -> Result<()> {
+    async fn committed(self, mut state: watch::Receiver<State>, points: Points) -> Result<()> {
         tokio::select! {
             biased;
             outcome = outcome(&mut state) => return outcome,
