@@ -1,39 +1,38 @@
 //! The database of a service. [`Db::write_tx`] and [`Db::read_tx`] alone begin transactions in the whole shop.
 //!
 //! SQLite (one file per service) and MySQL (one schema per service) run the same SQL text. Writers of one SQLite file
-//! queue up for a pool of one connection: fair, and no two of them ever meet in SQLite's busy handler, which polls
+//! queue up for its one connection that writes: fair, and no two of them ever meet in SQLite's busy handler, which polls
 //! without a queue; those that queued up share a commit. Reads have connections of their own.
 
 mod points;
+mod session;
 mod shared;
+mod sqlite;
 
 #[cfg(debug_assertions)]
 pub use points::{Step, Watch};
+pub use session::{Reader, Tx};
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use sea_orm::{
-    AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction,
-    DbErr, IsolationLevel, RuntimeErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DbErr, IsolationLevel,
+    RuntimeErr, Statement, TransactionOptions, TransactionTrait,
 };
 use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
+use sqlx::MySqlPool;
 
 use self::{
     points::{At, Points},
+    session::Pool,
     shared::SharedTx,
+    sqlite::Readers,
 };
 use crate::config::{Secret, at_least_one};
 
 /// Longest wait for a connection: a database that is away, or whose connections are all taken, is said to be so before
 /// the caller has given up.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long a SQLite file that somebody has alone is waited for, and how often it is tried.
-const OPEN_PATIENCE: Duration = Duration::from_secs(5);
-const OPEN_PAUSE: Duration = Duration::from_millis(50);
-
-/// An open transaction; whoever asks for one cannot be called outside of it.
-pub type Tx = DatabaseTransaction;
 
 /// Why a transaction did not commit.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -75,9 +74,8 @@ impl Turn {
 /// The database of one service.
 #[derive(Clone, Debug)]
 pub struct Db {
-    write: DatabaseConnection,
-    read: DatabaseConnection,
-    /// Of a SQLite file.
+    read: Reader,
+    /// Of a SQLite file; on MySQL who reads may write.
     shared: Option<SharedTx>,
     points: Points,
 }
@@ -108,13 +106,14 @@ impl Db {
             return Err(Failure::NotRun("max_connections must be at least 1".into()));
         }
         if url.starts_with("sqlite:") {
-            let read = open(sqlite(url, config.max_connections), url).await?;
-            let write = open(sqlite(url, 1), url).await?;
-            return Ok(Self { write, read, shared: Some(SharedTx::default()), points: Points::NONE });
+            let file = sqlite::file(url)?;
+            let read = Reader(Pool::Sqlite(Readers::open(file.clone(), config.max_connections).await?));
+            let shared = Some(SharedTx::open(file).await?);
+            return Ok(Self { read, shared, points: Points::NONE });
         }
-        let both = open(mysql(url, config.max_connections), url).await?;
+        let both = open(url, config.max_connections).await?;
         check_mysql(&both).await?;
-        Ok(Self { write: both.clone(), read: both, shared: None, points: Points::NONE })
+        Ok(Self { read: Reader(Pool::MySql(both)), shared: None, points: Points::NONE })
     }
 
     /// This database with `watch` told of its steps; `gone` is one that was closed. For tests: not in release builds.
@@ -125,13 +124,24 @@ impl Db {
     }
 
     /// For reading outside of transactions.
-    pub fn read(&self) -> &DatabaseConnection {
+    pub fn read(&self) -> &Reader {
         self.points.reader(&self.read)
     }
 
-    /// For migrations, which bring their own transactions.
-    pub(crate) const fn writer(&self) -> &DatabaseConnection {
-        &self.write
+    /// The file, on SQLite.
+    pub fn file(&self) -> Option<&Path> {
+        match &self.read.0 {
+            Pool::Sqlite(readers) => Some(readers.file()),
+            Pool::MySql(_) => None,
+        }
+    }
+
+    /// The connections, on MySQL.
+    pub fn mysql(&self) -> Option<&MySqlPool> {
+        match &self.read.0 {
+            Pool::Sqlite(_) => None,
+            Pool::MySql(connection) => Some(connection.get_mysql_connection_pool()),
+        }
     }
 
     /// Waits for a turn to write, for whoever wants to decide what to write when it has come.
@@ -159,9 +169,12 @@ impl Db {
     /// # Errors
     /// As [`Db::write_tx`].
     pub async fn write_tx_in<T>(&self, turn: Turn, body: impl AsyncFnOnce(&Tx) -> Result<T>) -> Result<T> {
-        let value = match (&self.shared, turn.0) {
-            (Some(shared), Some(turn)) => shared.write(turn, &self.write, &self.points, body).await?,
-            _ => in_tx(&self.write, &self.points, TransactionOptions::default(), body).await?,
+        let value = match (&self.shared, turn.0, &self.read.0) {
+            (Some(shared), Some(turn), _) => shared.write(turn, &self.points, body).await?,
+            (_, _, Pool::MySql(connection)) => {
+                in_tx(begin(connection, TransactionOptions::default()).await, &self.points, body).await?
+            }
+            _ => return Err(Failure::guard("turn")),
         };
         self.points.pass(At::Committed).await?;
         Ok(value)
@@ -173,111 +186,78 @@ impl Db {
     /// # Errors
     /// The body's.
     pub async fn read_tx<T>(&self, body: impl AsyncFnOnce(&Tx) -> Result<T>) -> Result<T> {
-        let options = match self.read.get_database_backend() {
-            DatabaseBackend::MySql => TransactionOptions {
-                isolation_level: Some(IsolationLevel::RepeatableRead),
-                access_mode: Some(AccessMode::ReadOnly),
-                ..Default::default()
-            },
-            _ => TransactionOptions {
-                sqlite_transaction_mode: Some(SqliteTransactionMode::Deferred),
-                ..Default::default()
-            },
+        let tx = match &self.read().0 {
+            Pool::Sqlite(readers) => Tx::reading(readers).await,
+            Pool::MySql(connection) => {
+                let options = TransactionOptions {
+                    isolation_level: Some(IsolationLevel::RepeatableRead),
+                    access_mode: Some(AccessMode::ReadOnly),
+                    ..Default::default()
+                };
+                begin(connection, options).await
+            }
         };
-        in_tx(self.read(), &Points::NONE, options, body).await
+        in_tx(tx, &Points::NONE, body).await
     }
 
     /// Gives all connections back.
     pub async fn close(self) {
         if let Some(shared) = &self.shared {
-            shared.give_up().await;
+            shared.close().await;
         }
-        for connection in [self.write, self.read] {
-            if let Err(error) = connection.close().await {
-                tracing::warn!(%error, "closing a database connection failed");
-            }
-        }
+        self.read.close().await;
     }
 }
 
-async fn open(options: ConnectOptions, url: &str) -> Result<DatabaseConnection> {
+async fn open(url: &str, max_connections: u32) -> Result<DatabaseConnection> {
     // The driver quotes a URL that it cannot read, password and all.
     let hidden = |error: DbErr| Failure::Down(error.to_string().replace(url, "***").into());
-    let until = Instant::now() + OPEN_PATIENCE;
-    loop {
-        match Database::connect(options.clone()).await {
-            Err(error) if is_locked(&error) && Instant::now() < until => tokio::time::sleep(OPEN_PAUSE).await,
-            opened => return opened.map_err(hidden),
-        }
-    }
+    Database::connect(mysql(url, max_connections)).await.map_err(hidden)
 }
 
-/// Whoever closes a SQLite file as the last one, or opens it as the first, has it alone for a moment; whoever opens it then
-/// is told so at once, whatever its busy timeout.
-fn is_locked(error: &DbErr) -> bool {
-    let DbErr::Conn(RuntimeErr::SqlxError(driver)) = error else { return false };
-    let code =
-        driver.as_database_error().and_then(sqlx::error::DatabaseError::code).and_then(|code| code.parse::<u32>().ok());
-    code.is_some_and(|code| code & 0xff == 5)
+#[expect(clippy::disallowed_methods, reason = "the one place that begins a transaction on MySQL")]
+async fn begin(connection: &DatabaseConnection, options: TransactionOptions) -> Result<Tx, DbErr> {
+    connection.begin_with_options(options).await.map(Tx::of_mysql)
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place that begins a transaction")]
-async fn in_tx<T>(
-    connection: &DatabaseConnection,
-    points: &Points,
-    options: TransactionOptions,
-    body: impl AsyncFnOnce(&Tx) -> Result<T>,
-) -> Result<T> {
-    let tx = connection.begin_with_options(options).await.map_err(|error| Failure::from(error).before_commit())?;
+async fn in_tx<T>(tx: Result<Tx, DbErr>, points: &Points, body: impl AsyncFnOnce(&Tx) -> Result<T>) -> Result<T> {
+    let tx = tx.map_err(|error| Failure::from(error).before_commit())?;
     match body(&tx).await {
         Ok(value) => {
             points.pass(At::Commit).await?;
             tx.commit().await.map(|()| value).map_err(Failure::from)
         }
         Err(failure) => {
-            roll_back(tx).await;
+            tx.roll_back().await;
             Err(failure.before_commit())
         }
     }
-}
-
-/// Whether it could be rolled back; else its connection is dropped.
-async fn roll_back(tx: Tx) -> bool {
-    let rolled_back = tx.rollback().await;
-    rolled_back.inspect_err(|error| tracing::warn!(%error, "rollback failed; the connection is dropped")).is_ok()
 }
 
 impl From<DbErr> for Failure {
     /// Sorts driver errors once: what the database itself answered is a rollback, everything else means it is away.
     fn from(error: DbErr) -> Self {
         let text: Arc<str> = error.to_string().into();
-        let runtime = match &error {
-            DbErr::Exec(runtime) | DbErr::Query(runtime) => runtime,
-            DbErr::Conn(_) | DbErr::ConnectionAcquire(_) => return Self::Down(text),
-            _ => return Self::Rollback(text),
-        };
-        let RuntimeErr::SqlxError(driver) = runtime else { return Self::Down(text) };
-        match driver.as_database_error() {
-            Some(answer) if !is_away(answer.code().as_deref(), error_number(answer)) => Self::Rollback(text),
-            _ => Self::Down(text),
+        match &error {
+            DbErr::Conn(_) | DbErr::ConnectionAcquire(_) => Self::Down(text),
+            DbErr::Exec(RuntimeErr::SqlxError(driver)) | DbErr::Query(RuntimeErr::SqlxError(driver)) => {
+                match driver.as_database_error() {
+                    Some(answer) if !is_away(answer) => Self::Rollback(text),
+                    _ => Self::Down(text),
+                }
+            }
+            _ => Self::Rollback(text),
         }
     }
 }
 
-/// SQLite 8 read-only, 10 I/O, 13 full, 14 cannot open; MySQL 1040 too many connections, 1053 shutting down.
-fn is_away(code: Option<&str>, mysql: Option<u16>) -> bool {
-    if mysql.is_some() {
-        return matches!(mysql, Some(1040 | 1053));
-    }
-    let primary = code.and_then(|code| code.parse::<u32>().ok()).map(|code| code & 0xff);
-    matches!(primary, Some(8 | 10 | 13 | 14))
+/// MySQL 1040 too many connections, 1053 shutting down.
+fn is_away(answer: &dyn sqlx::error::DatabaseError) -> bool {
+    let answer = answer.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>();
+    answer.is_some_and(|answer| matches!(answer.number(), 1040 | 1053))
 }
 
-fn error_number(answer: &dyn sqlx::error::DatabaseError) -> Option<u16> {
-    answer.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>().map(sqlx::mysql::MySqlDatabaseError::number)
-}
-
-fn options(url: &str, max_connections: u32) -> ConnectOptions {
+fn mysql(url: &str, max_connections: u32) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
     options
         .max_connections(max_connections)
@@ -285,25 +265,6 @@ fn options(url: &str, max_connections: u32) -> ConnectOptions {
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .test_before_acquire(false)
         .sqlx_logging(false);
-    options
-}
-
-fn sqlite(url: &str, max_connections: u32) -> ConnectOptions {
-    use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
-    let mut options = options(url, max_connections);
-    options.idle_timeout(None).max_lifetime(None).map_sqlx_sqlite_opts(|sqlite| {
-        sqlite
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(Duration::from_secs(10))
-            .statement_cache_capacity(500)
-    });
-    options
-}
-
-fn mysql(url: &str, max_connections: u32) -> ConnectOptions {
-    let mut options = options(url, max_connections);
     options.map_sqlx_mysql_opts(|mysql| mysql.collation("utf8mb4_bin").statement_cache_capacity(500));
     options.map_sqlx_mysql_pool_opts(|pool| {
         pool.after_connect(|connection, _| {

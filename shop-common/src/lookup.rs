@@ -6,15 +6,13 @@ use std::{
     sync::Arc,
 };
 
-use futures::future::BoxFuture;
-use sea_orm::DatabaseConnection;
-
 use crate::{
     batch::{Batcher, Command, Limits, NotDone},
     code::ShopCode,
-    db::{Db, Result},
+    db::{Db, Reader, Result},
     error::ShopError,
 };
+use futures::future::BoxFuture;
 
 /// Finds rows by key, outside of transactions; clones share one queue.
 #[derive(Debug)]
@@ -39,11 +37,7 @@ where
     /// A lookup in `db` by `read`, which is given keys and answers with the rows it found and their keys.
     pub fn new<F>(db: Db, read: F) -> Self
     where
-        F: for<'a> Fn(&'a DatabaseConnection, Vec<K>) -> BoxFuture<'a, Result<Vec<(K, V)>>>
-            + Clone
-            + Send
-            + Sync
-            + 'static,
+        F: for<'a> Fn(&'a Reader, Vec<K>) -> BoxFuture<'a, Result<Vec<(K, V)>>> + Clone + Send + Sync + 'static,
     {
         Self(Batcher::new(Limits::default(), move |keys: Arc<[Key<K>]>| {
             let (db, read) = (db.clone(), read.clone());

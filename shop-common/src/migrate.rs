@@ -1,8 +1,11 @@
 //! Schema: the files of `sql/`, forward only, each with its checksum in `_sqlx_migrations`.
 
+use std::{path::Path, time::Duration};
+
 use sqlx::{
-    AssertSqlSafe, MySqlPool, SqlSafeStr,
+    AssertSqlSafe, Connection, MySqlPool, SqlSafeStr, SqliteConnection,
     migrate::{MigrateError, Migration, MigrationType, Migrator},
+    sqlite::SqliteConnectOptions,
 };
 
 use crate::db::{Db, Failure, Result};
@@ -45,12 +48,19 @@ pub async fn migrate(db: &Db, files: &[SqlFile]) -> Result<()> {
         )
     });
     let migrator = Migrator::with_migrations(migrations.collect());
-    let writer = db.writer();
-    let done = match writer.get_database_backend() {
-        sea_orm::DatabaseBackend::Sqlite => migrator.run(writer.get_sqlite_connection_pool()).await,
-        _ => one_at_a_time(&migrator, writer.get_mysql_connection_pool()).await,
+    let done = match (db.file(), db.mysql()) {
+        (Some(file), _) => in_file(&migrator, file).await,
+        (None, Some(pool)) => one_at_a_time(&migrator, pool).await,
+        (None, None) => Ok(()),
     };
     done.map_err(|error| Failure::Down(format!("migration: {error}").into()))
+}
+
+async fn in_file(migrator: &Migrator, file: &Path) -> Result<(), MigrateError> {
+    let options = SqliteConnectOptions::new().filename(file).busy_timeout(Duration::from_secs(10));
+    let mut connection = SqliteConnection::connect_with(&options).await?;
+    migrator.run(&mut connection).await?;
+    Ok(connection.close().await?)
 }
 
 /// Instances of a service may start together. The lock sqlx takes is none on MariaDB, whose `GET_LOCK` takes no

@@ -1,8 +1,8 @@
 //! Statements over many rows whose text takes few distinct lengths, so that prepared statements are reused.
 //!
-//! sqlx keeps 500 prepared statements; every distinct list length is one more, and each eviction costs MySQL a delayed
-//! ACK (44 ms measured). So lists are padded to powers of two, and rows are written in runs of at most 64 or of a power
-//! of two: a thread of SQLite is woken for every statement, so few long ones are better than many short ones.
+//! A connection keeps 500 prepared statements; every distinct list length is one more, and each eviction costs MySQL a
+//! delayed ACK (44 ms measured). So lists are padded to powers of two, and rows are written in runs of at most 64 or of a
+//! power of two: few long statements are better than many short ones.
 
 use sea_orm::{ConnectionTrait, DatabaseBackend, EntityTrait, Insert, Statement, Value};
 

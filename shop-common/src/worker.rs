@@ -6,11 +6,11 @@
 use std::{
     fs::{File, TryLockError},
     io,
+    path::Path,
     sync::Arc,
     time::Duration,
 };
 
-use sea_orm::{ConnectionTrait, DatabaseBackend, Statement};
 use sqlx::{Connection, MySqlConnection, MySqlPool};
 use tokio::{task::AbortHandle, time::sleep};
 
@@ -30,8 +30,6 @@ pub struct Claim(#[expect(dead_code, reason = "it is held")] Lock);
 enum Lock {
     File(#[expect(dead_code, reason = "it is held")] File),
     Server(#[expect(dead_code, reason = "it is held")] Keeper),
-    /// Of a database that nobody else can reach.
-    Memory,
 }
 
 /// The task that keeps the connection whose lock it is.
@@ -60,10 +58,10 @@ impl Claim {
     /// See [`NotClaimed`].
     pub async fn take(db: &Db, ids: &Arc<Generator>) -> Result<Self, NotClaimed> {
         let worker = ids.worker();
-        if db.read().get_database_backend() != DatabaseBackend::MySql {
-            return lock_file(db, worker).await.map(Self);
+        if let Some(file) = db.file() {
+            return lock_file(file, worker).map(Self);
         }
-        let pool = db.read().get_mysql_connection_pool().clone();
+        let pool = db.mysql().ok_or_else(|| Failure::NotRun("neither a file nor a server".into()))?.clone();
         let connection =
             lock_on_server(&pool, worker).await.map_err(|error| Failure::Down(error.to_string().into()))?;
         let connection = connection.ok_or(NotClaimed::Taken(worker))?;
@@ -72,14 +70,8 @@ impl Claim {
     }
 }
 
-async fn lock_file(db: &Db, worker: i32) -> Result<Lock, NotClaimed> {
-    let select = Statement::from_string(DatabaseBackend::Sqlite, "PRAGMA database_list");
-    let row = db.read().query_one_raw(select).await.map_err(Failure::from)?;
-    let path: String = row.map(|row| row.try_get("", "file")).transpose().map_err(Failure::from)?.unwrap_or_default();
-    if path.is_empty() {
-        return Ok(Lock::Memory);
-    }
-    let path = format!("{path}.worker-{worker}");
+fn lock_file(database: &Path, worker: i32) -> Result<Lock, NotClaimed> {
+    let path = format!("{}.worker-{worker}", database.display());
     let file = File::create(&path).map_err(|error| NotClaimed::Io(path.clone(), error))?;
     match file.try_lock() {
         Ok(()) => Ok(Lock::File(file)),

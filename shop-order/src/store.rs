@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, EntityTrait, IntoActiveModel, NotSet, QueryFilter,
-    QueryOrder, QueryResult, QuerySelect, Select, Value,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, NotSet, QueryFilter, QueryOrder,
+    QueryResult, QuerySelect, Select, Value,
 };
 use shop_common::{
-    db::{Result, Tx},
+    db::{Reader, Result, Tx},
     due::{Debt, Due, Owing},
     due_table,
     id::{OrderId, UserId},
@@ -155,7 +155,7 @@ pub(crate) async fn by_requests(tx: &Tx, keys: Vec<Key>) -> Result<Vec<(Key, Sto
 }
 
 /// The orders of these keys.
-pub(crate) async fn known(db: &DatabaseConnection, keys: Vec<Key>) -> Result<Vec<(Key, Stored)>> {
+pub(crate) async fn known(db: &Reader, keys: Vec<Key>) -> Result<Vec<(Key, Stored)>> {
     Ok(keyed(with_items(db, of_keys(keys).all(db).await?).await?))
 }
 

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseConnection, QueryResult, Statement};
-use shop_common::db::Db;
+use sea_orm::{ConnectionTrait, DatabaseBackend, QueryResult, Statement};
+use shop_common::db::{Db, Reader};
 
 /// Where sqlx keeps what was migrated, with the time it was.
 const MIGRATIONS: &str = "_sqlx_migrations";
@@ -29,7 +29,7 @@ pub async fn dump(db: &Db) -> String {
     text
 }
 
-async fn rows(db: &DatabaseConnection, table: &str) -> Vec<String> {
+async fn rows(db: &Reader, table: &str) -> Vec<String> {
     let columns = ask(db, &columns(db.get_database_backend(), table)).await;
     let kinds = strings(&columns, "kind");
     let names = strings(&columns, "name");
@@ -70,7 +70,7 @@ fn columns(backend: DatabaseBackend, table: &str) -> String {
     }
 }
 
-async fn ask(db: &DatabaseConnection, sql: &str) -> Vec<QueryResult> {
+async fn ask(db: &Reader, sql: &str) -> Vec<QueryResult> {
     let statement = Statement::from_string(db.get_database_backend(), sql);
     db.query_all_raw(statement).await.unwrap_or_else(|error| panic!("{sql}: {error}"))
 }

@@ -174,9 +174,10 @@ pub async fn execute(db: &Db, sql: &str) {
     done.unwrap_or_else(|failure| panic!("{failure}: {sql}"));
 }
 
-/// The number that `sql` selects as `n`.
+/// The number that `sql` selects as `n`, whatever the type of its column.
 pub async fn number(db: &Db, sql: &str) -> i64 {
-    let statement = Statement::from_string(db.read().get_database_backend(), sql);
+    let widened = format!("SELECT n + 0 AS n FROM ({sql}) AS found");
+    let statement = Statement::from_string(db.read().get_database_backend(), widened);
     let row = db.read().query_one_raw(statement).await.unwrap_or_else(|error| panic!("{error}: {sql}"));
     row.and_then(|row| row.try_get("", "n").ok()).unwrap_or_else(|| panic!("no number: {sql}"))
 }

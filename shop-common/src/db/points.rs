@@ -13,10 +13,8 @@ pub(super) use unarmed::{Points, Step as At};
 mod armed {
     use std::{fmt::Debug, sync::Arc};
 
+    use crate::db::{Failure, Reader, Result};
     use async_trait::async_trait;
-    use sea_orm::DatabaseConnection;
-
-    use crate::db::{Failure, Result};
 
     /// What a service is about to do with its database.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,12 +39,12 @@ mod armed {
 
     /// The watch, and a connection on which every read fails.
     #[derive(Clone, Debug, Default)]
-    pub(in crate::db) struct Points(Option<(Arc<dyn Watch>, DatabaseConnection)>);
+    pub(in crate::db) struct Points(Option<(Arc<dyn Watch>, Reader)>);
 
     impl Points {
         pub(in crate::db) const NONE: Self = Self(None);
 
-        pub(in crate::db) fn new(watch: Arc<dyn Watch>, gone: DatabaseConnection) -> Self {
+        pub(in crate::db) fn new(watch: Arc<dyn Watch>, gone: Reader) -> Self {
             Self(Some((watch, gone)))
         }
 
@@ -59,7 +57,7 @@ mod armed {
             }
         }
 
-        pub(in crate::db) fn reader<'a>(&'a self, connection: &'a DatabaseConnection) -> &'a DatabaseConnection {
+        pub(in crate::db) fn reader<'a>(&'a self, connection: &'a Reader) -> &'a Reader {
             match &self.0 {
                 Some((watch, gone)) if !watch.reads() => gone,
                 _ => connection,
@@ -70,9 +68,7 @@ mod armed {
 
 #[cfg(not(debug_assertions))]
 mod unarmed {
-    use sea_orm::DatabaseConnection;
-
-    use crate::db::Result;
+    use crate::db::{Reader, Result};
 
     pub(in crate::db) enum Step {
         Begin,
@@ -91,7 +87,7 @@ mod unarmed {
             Ok(())
         }
 
-        pub(in crate::db) const fn reader<'a>(&'a self, connection: &'a DatabaseConnection) -> &'a DatabaseConnection {
+        pub(in crate::db) const fn reader<'a>(&'a self, connection: &'a Reader) -> &'a Reader {
             connection
         }
     }

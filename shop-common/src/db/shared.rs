@@ -4,9 +4,9 @@
 //! Nobody waits for company: whoever has run queues up once more, and commits when its turn comes again, behind all who
 //! were waiting by then. A writer is answered after the commit; one that fails takes nobody with it.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
-use sea_orm::{DatabaseConnection, SqliteTransactionMode, TransactionOptions, TransactionTrait};
+use sea_orm::ConnectionTrait;
 use tokio::{
     sync::{Mutex, OwnedMutexGuard, watch},
     time::timeout,
@@ -15,12 +15,15 @@ use tokio::{
 use super::{
     ACQUIRE_TIMEOUT, Failure, Result, Tx,
     points::{At, Points},
-    roll_back,
+    sqlite::{Connection, Writing},
 };
 
 /// The transaction that writers of one file share; clones are the same one.
-#[derive(Clone, Debug, Default)]
-pub(super) struct SharedTx(Arc<Mutex<Option<Open>>>);
+#[derive(Clone, Debug)]
+pub(super) struct SharedTx {
+    connection: Arc<Connection>,
+    open: Arc<Mutex<Option<Open>>>,
+}
 
 /// A writer's turn, and the transaction that is open.
 pub(super) type Turn = OwnedMutexGuard<Option<Open>>;
@@ -40,9 +43,13 @@ enum State {
 }
 
 impl SharedTx {
+    pub(super) async fn open(file: PathBuf) -> Result<Self> {
+        Ok(Self { connection: Writing::connect(file).await?, open: Arc::default() })
+    }
+
     /// Waits for the turn, behind all who wait already.
     pub(super) async fn turn(&self) -> Result<Turn> {
-        let turn = timeout(ACQUIRE_TIMEOUT, Arc::clone(&self.0).lock_owned()).await;
+        let turn = timeout(ACQUIRE_TIMEOUT, Arc::clone(&self.open).lock_owned()).await;
         turn.map_err(|_| Failure::NotRun("other writers took too long".into()))
     }
 
@@ -50,13 +57,12 @@ impl SharedTx {
     pub(super) async fn write<T>(
         &self,
         mut turn: Turn,
-        connection: &DatabaseConnection,
         points: &Points,
         body: impl AsyncFnOnce(&Tx) -> Result<T>,
     ) -> Result<T> {
         let ran = match turn.take() {
             Some(open) => open.join(body, &mut turn).await,
-            None => Open::begin(connection).await?.first(body, &mut turn).await,
+            None => Open::begin(&self.connection).await?.first(body, &mut turn).await,
         };
         drop(turn);
         let (value, state) = ran.map_err(Failure::before_commit)?;
@@ -66,18 +72,17 @@ impl SharedTx {
         Ok(value)
     }
 
-    /// Rolls back what nobody is left to commit, behind whoever is: its connection would never come back.
-    pub(super) async fn give_up(&self) {
-        if let Some(open) = self.0.lock().await.take() {
-            roll_back(open.tx).await;
-        }
+    /// Rolls back what nobody is left to commit, behind whoever is.
+    pub(super) async fn close(&self) {
+        drop(self.open.lock().await.take());
+        self.connection.close();
     }
 
     async fn committed(self, mut state: watch::Receiver<State>, points: Points) -> Result<()> {
         tokio::select! {
             biased;
             outcome = outcome(&mut state) => return outcome,
-            mut turn = self.0.lock() => if let Some(open) = turn.take() {
+            mut turn = self.open.lock() => if let Some(open) = turn.take() {
                 open.commit(&points).await;
             },
         }
@@ -86,12 +91,8 @@ impl SharedTx {
 }
 
 impl Open {
-    #[expect(clippy::disallowed_methods, reason = "with db.rs the one place that begins a transaction")]
-    async fn begin(connection: &DatabaseConnection) -> Result<Self> {
-        // Deferred transactions that read and then write die of SQLITE_BUSY however long they wait.
-        let sqlite_transaction_mode = Some(SqliteTransactionMode::Immediate);
-        let options = TransactionOptions { sqlite_transaction_mode, ..Default::default() };
-        let tx = connection.begin_with_options(options).await.map_err(|error| Failure::from(error).before_commit())?;
+    async fn begin(connection: &Arc<Connection>) -> Result<Self> {
+        let tx = Tx::writing(connection).await.map_err(|error| Failure::from(error).before_commit())?;
         Ok(Self { tx, state: watch::Sender::new(State::Open) })
     }
 
@@ -104,28 +105,28 @@ impl Open {
         match body(&self.tx).await {
             Ok(value) => Ok((value, self.wait(turn))),
             Err(failure) => {
-                roll_back(self.tx).await;
+                self.tx.roll_back().await;
                 Err(failure)
             }
         }
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a savepoint, in the one place that begins transactions")]
     async fn join<T>(
         self,
         body: impl AsyncFnOnce(&Tx) -> Result<T>,
         turn: &mut Turn,
     ) -> Result<(T, watch::Receiver<State>)> {
-        let savepoint = self.tx.begin().await?;
-        match body(&savepoint).await {
+        self.tx.execute_unprepared("SAVEPOINT member").await?;
+        match body(&self.tx).await {
             Ok(value) => {
-                savepoint.commit().await?;
+                self.tx.execute_unprepared("RELEASE member").await?;
                 Ok((value, self.wait(turn)))
             }
             Err(failure) => {
                 // Where the engine has given up the whole transaction, the others run again in another one.
-                if roll_back(savepoint).await {
-                    drop(self.wait(turn));
+                match self.tx.execute_unprepared("ROLLBACK TO member; RELEASE member").await {
+                    Ok(_) => drop(self.wait(turn)),
+                    Err(error) => tracing::warn!(%error, "rollback failed; the transaction is given up"),
                 }
                 Err(failure)
             }

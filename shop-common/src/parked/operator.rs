@@ -1,6 +1,6 @@
 //! What an operator does with messages that could not be handled.
 
-use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, Set, Statement};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, Set, Statement};
 use sha2::{Digest, Sha256};
 
 use super::{

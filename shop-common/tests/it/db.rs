@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sea_orm::{ConnectionTrait, Statement};
+use sea_orm::{ConnectionTrait, DbErr, Statement, Value};
 use shop_common::{
     config::Secret,
     db::{DatabaseConfig, Db, Failure, Tx},
@@ -65,6 +65,68 @@ async fn text_that_differs_only_in_case_is_two_keys() {
         assert_eq!(ids(&test.db).await, [1, 2, 3], "{}", test.name);
         let again = insert(&test.db, vec![item(4, "KEY", 0)]).await;
         assert!(matches!(again, Err(Failure::Rollback(_))), "{}: {again:?}", test.name);
+    }
+}
+
+#[tokio::test]
+async fn every_kind_of_column_is_read_as_it_was_written() {
+    const TABLE: &str = "CREATE TABLE kinds (id BIGINT NOT NULL, small SMALLINT, middle INT, big BIGINT, \
+        text VARCHAR(100), bytes MEDIUMBLOB)";
+    for test in databases(&[item::FILE]).await {
+        let (db, backend) = (test.db.read(), test.db.read().get_database_backend());
+        db.execute_unprepared(TABLE).await.unwrap();
+        let insert = |values: [Value; 6]| {
+            Statement::from_sql_and_values(backend, "INSERT INTO kinds VALUES (?, ?, ?, ?, ?, ?)", values)
+        };
+        let bytes = vec![0_u8, 0xff];
+        let full = [1_i64.into(), i16::MIN.into(), i32::MIN.into(), i64::MIN.into(), "ü".into(), bytes.clone().into()];
+        let none = [2_i64.into(), None::<i16>.into(), None::<i32>.into(), None::<i64>.into(), None::<String>.into()];
+        let none: Vec<Value> = none.into_iter().chain([None::<Vec<u8>>.into()]).collect();
+        let written = test.db.write_tx(async |tx| {
+            let written = tx.execute_raw(insert(full)).await?.rows_affected();
+            tx.execute_raw(insert(none.try_into().unwrap())).await?;
+            Ok(written)
+        });
+        assert_eq!(written.await.unwrap(), 1, "{}", test.name);
+        let ask = Statement::from_string(backend, "SELECT k.*, k.id + 1 AS next FROM kinds k ORDER BY id");
+        let rows = db.query_all_raw(ask).await.unwrap();
+        let row = |index: usize| {
+            let row = &rows[index];
+            let numbers = (row.try_get("", "small")?, row.try_get("", "middle")?, row.try_get("", "big")?);
+            Ok::<_, DbErr>((numbers, row.try_get("", "text")?, row.try_get("", "bytes")?, row.try_get("", "next")?))
+        };
+        let numbers = (Some(i16::MIN), Some(i32::MIN), Some(i64::MIN));
+        assert_eq!(row(0).unwrap(), (numbers, Some("ü".to_owned()), Some(bytes), 2_i64), "{}", test.name);
+        assert_eq!(row(1).unwrap(), ((None, None, None), None, None, 3), "{}", test.name);
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_goes_away_gives_its_connection_back() {
+    let test = sqlite(&[item::FILE]).await;
+    let one = Db::connect(&DatabaseConfig { max_connections: 1, ..test.config.clone() }).await.unwrap();
+    let mut left = Box::pin(item::all(&one));
+    drop(futures::poll!(&mut left));
+    drop(left);
+    let mut inside = Box::pin(one.read_tx(async |tx| {
+        quantity(tx, 1).await?;
+        std::future::pending::<Result<(), Failure>>().await
+    }));
+    assert!(futures::poll!(&mut inside).is_pending(), "its transaction is open");
+    drop(inside);
+    insert(&one, vec![item(1, "a", 5)]).await.unwrap();
+    assert_eq!(ids(&one).await, [1], "and sees what was committed since");
+}
+
+#[tokio::test]
+async fn a_closed_database_answers_nobody() {
+    for test in databases(&[item::FILE]).await {
+        let left = test.connect_again().await;
+        left.clone().close().await;
+        let read = left.read().execute_unprepared("SELECT 1").await.map_err(Failure::from);
+        assert!(matches!(read, Err(Failure::Down(_))), "{}: {read:?}", test.name);
+        let written = insert(&left, vec![item(1, "a", 5)]).await;
+        assert!(matches!(written, Err(Failure::NotRun(_))), "{}: {written:?}", test.name);
     }
 }
 

@@ -81,7 +81,7 @@ async fn a_connection_lost_while_idle_is_away_and_comes_back() {
     for test in databases(&[item::FILE]).await.into_iter().filter(|test| test.name == "mariadb") {
         let db = narrow(&test).await;
         let id = connection_id(db.read()).await;
-        let pool = db.read().get_mysql_connection_pool();
+        let pool = db.mysql().unwrap();
         eventually("it is idle again", LIMIT, async || pool.num_idle() == 1).await;
         kill(&test, id).await;
         let lost = insert(&db, vec![item(1, "a", 0)]).await;

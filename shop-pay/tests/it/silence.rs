@@ -6,11 +6,14 @@ use futures::future::join_all;
 use shop_common::migrate::migrate;
 use shop_pay::{BadConfig, SCHEMA};
 use shop_proto::pay::v1::callback_payment_response::Outcome;
-use shop_testkit::{databases, participant::execute};
+use shop_testkit::{
+    databases,
+    participant::{execute, number},
+};
 
 use crate::{
     fakes::FLAKY,
-    world::{QUERY_AFTER, number, worlds},
+    world::{QUERY_AFTER, worlds},
 };
 
 /// The bit of `owed`.

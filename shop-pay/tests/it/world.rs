@@ -7,7 +7,7 @@ use std::{
 };
 
 use hmac::{Hmac, KeyInit, Mac};
-use sea_orm::{ConnectionTrait, Statement};
+use sea_orm::ConnectionTrait;
 use sha2::Sha256;
 use shop_common::{
     batch::Limits,
@@ -38,7 +38,7 @@ use shop_proto::{
     },
     user::v1::points_service_server::PointsServiceServer,
 };
-use shop_testkit::{TestDb, databases};
+use shop_testkit::{TestDb, databases, participant};
 use tonic::{Status, service::Routes};
 
 use crate::fakes::{DUE, Flaky, Orders, OrdersServer, Points, PointsServer, USER};
@@ -227,7 +227,7 @@ impl World {
     }
 
     pub(crate) async fn number(&self, sql: &str) -> i64 {
-        number(&self.test.db, sql).await
+        participant::number(&self.test.db, sql).await
     }
 
     pub(crate) async fn execute(&self, sql: &str) {
@@ -279,12 +279,6 @@ pub(crate) async fn run(sweep: &Arc<dyn Sweep>, now: Millis) -> usize {
             claimed => all += claimed,
         }
     }
-}
-
-pub(crate) async fn number(db: &Db, sql: &str) -> i64 {
-    let statement = Statement::from_string(db.read().get_database_backend(), sql);
-    let row = db.read().query_one_raw(statement).await.unwrap().unwrap_or_else(|| panic!("no row: {sql}"));
-    row.try_get("", "n").unwrap()
 }
 
 pub(crate) fn request(order_id: i64, channel: &str) -> CreatePaymentRequest {
