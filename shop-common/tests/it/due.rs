@@ -10,6 +10,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use metrics_exporter_prometheus::PrometheusBuilder;
 use shop_common::{
     db::{Db, Failure, Result},
     due::{ALARM_FROM, Backoff, Debt, Due, Owing, Sweep, sweep_until_stopped},
@@ -143,6 +144,24 @@ async fn a_row_that_was_claimed_often_is_told_whenever_its_claims_have_doubled()
                 "{}",
                 test.name
             );
+        }
+    }
+}
+
+/// What is rarely told is always counted: an alarm on the rate is on as long as the trouble is.
+#[tokio::test]
+async fn what_was_claimed_often_is_counted_with_every_claim() {
+    for test in databases(&[item::FILE]).await {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let _counting = metrics::set_default_local_recorder(&recorder);
+        insert(&test.db, vec![due(1, 10_000), due(2, 10_000)]).await.unwrap();
+        told(&test.db, 11).await;
+        let page = recorder.handle().render();
+        for line in [
+            r#"shop_owed_for_long_total{owed="stock",by="goods"} 6"#,
+            r#"shop_owed_for_long_total{owed="coupon",by="coupon"} 6"#,
+        ] {
+            assert!(page.contains(line), "{}: {line}\n{page}", test.name);
         }
     }
 }
