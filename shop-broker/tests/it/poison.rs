@@ -4,7 +4,6 @@
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use futures::FutureExt;
@@ -26,15 +25,18 @@ use tempfile::TempDir;
 
 use crate::{
     child::BrokerProcess,
-    world::{Heard, MemoryWorld, RocketMqWorld, World, clustering, connect, message, publish, unique, until},
+    world::{
+        Heard, MemoryWorld, RocketMqWorld, World, clustering, connect, log, message, publish, unique, until, was_said,
+    },
 };
 
 const GROUP: &str = "poison_group";
 const DEAD_GROUP: &str = "dead_poison_group";
 /// The payment its receiver fails on.
 const BAD: i64 = 13;
-/// The client waits five seconds for an answer to what it sends back, then three for that of a message.
-const HANGS: Duration = Duration::from_millis(6500);
+/// What the client says when nobody has answered to what it sends back; then it sends a message, and gives that three
+/// seconds.
+const GIVES_UP: &str = "send message back error";
 
 /// A receiver that fails on [`BAD`] until it is healed.
 #[derive(Clone, Default)]
@@ -169,6 +171,7 @@ async fn after_its_retries_the_bad_one_alone_is_a_dead_letter_of_the_broker() {
 /// the client gives up on it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_hanging_broker_did_not_take_back_comes_again() {
+    log();
     let (dir, topic) = (TempDir::new().unwrap(), unique("topic"));
     let broker = Arc::new(BrokerProcess::start(dir.path()).await);
     let bus = connect(&broker.name_server, dir.path().to_owned()).await;
@@ -179,7 +182,7 @@ async fn what_a_hanging_broker_did_not_take_back_comes_again() {
 
     publish(&*bus, vec![message(&topic, "t", "good"), message(&topic, "t", "bad")]).await;
     until("the failure", || heard.has("bad")).await;
-    tokio::time::sleep(HANGS).await;
+    until("the client gives up on its answer", || was_said(GIVES_UP)).await;
     broker.go_on();
     let times = |body: &[u8]| heard.all().into_iter().filter(|message| message.body == body).count();
     until("the redelivery", || times(b"bad") > 1).await;

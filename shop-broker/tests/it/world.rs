@@ -1,6 +1,7 @@
 //! What the contract suite needs of a bus and its surroundings, and a listener that remembers.
 
 use std::{
+    io::{self, Write},
     path::PathBuf,
     sync::{
         Arc, Mutex, Once, Weak,
@@ -19,6 +20,7 @@ use shop_common::mq::{
 };
 use shop_proto::topic::Delivery;
 use tempfile::TempDir;
+use tracing_subscriber::{EnvFilter, Layer, filter::LevelFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// How long a real broker may take for anything: the first redelivery alone is due after 10 s.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -117,7 +119,7 @@ pub(crate) struct RocketMqWorld {
 
 impl RocketMqWorld {
     pub(crate) async fn new() -> Self {
-        log_to_stdout();
+        log();
         Self { broker: SharedBroker::get().await, began: Instant::now(), dir: TempDir::new().unwrap() }
     }
 
@@ -165,12 +167,33 @@ pub(crate) async fn until(what: &str, done: impl Fn() -> bool) {
     }
 }
 
+/// What was said at ERROR by whatever runs in this process: the client has threads of its own.
+struct Errors;
+
+static ERRORS: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+impl Write for Errors {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        ERRORS.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Whether somebody has said `text` at ERROR since [`log`].
+pub(crate) fn was_said(text: &str) -> bool {
+    String::from_utf8_lossy(&ERRORS.lock().unwrap()).contains(text)
+}
+
 /// `RUST_LOG=rocketmq=warn` shows the client's reasons, which its errors do not carry.
-fn log_to_stdout() {
+pub(crate) fn log() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let filter = tracing_subscriber::EnvFilter::from_default_env();
-        tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().init();
+        let shown = fmt::layer().with_test_writer().with_filter(EnvFilter::from_default_env());
+        let kept = fmt::layer().with_ansi(false).with_writer(|| Errors).with_filter(LevelFilter::ERROR);
+        tracing_subscriber::registry().with(shown).with(kept).init();
     });
 }
 

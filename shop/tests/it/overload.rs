@@ -1,11 +1,22 @@
 //! More than the shop can take: it says so, nothing is half done, and it recovers by itself.
 
-use shop_common::{code::ShopCode, error::ShopError};
-use shop_testkit::eventually;
+use std::time::Duration;
+
+use shop_common::{
+    code::{ShopCode, Verdict},
+    config::Secret,
+    db::DatabaseConfig,
+    error::ShopError,
+};
+use shop_testkit::{
+    eventually,
+    proxy::{Fault, Proxy, Way},
+};
 
 use crate::world::{
     PATIENCE, World, code,
-    data::{GOODS, USER, line, plain},
+    data::{GOODS, USER, line, order, plain},
+    on_mariadb,
 };
 
 /// Orders that are certain to fill what is left of the file.
@@ -36,6 +47,24 @@ async fn a_full_queue_is_busy_and_whoever_got_in_is_served() {
     assert!(busy > 0 && confirmed > 0, "{busy} busy, {confirmed} confirmed");
     world.settle_everything().await;
     world.assert_clean("a full queue").await;
+}
+
+/// The database of the orders answers late: what nobody waits for any more has not begun, and need not.
+#[tokio::test]
+async fn nothing_is_stored_for_a_caller_whose_time_is_up() {
+    let Some(databases) = on_mariadb().await else { return };
+    let (proxy, url) = Proxy::before_mysql(databases[3].config.url.reveal()).await;
+    let slow = DatabaseConfig { url: Secret::new(url), max_connections: 8 };
+    let world = World::with_orders_reached_by(databases, &[], slow).await.stocked().await;
+    proxy.spoil(Fault::BlackHole(Way::Answers));
+    let late = world.confirm_within(order("late"), Duration::from_millis(500)).await;
+    assert_eq!(late.unwrap_err().verdict(), Verdict::Unknown);
+    proxy.heal();
+    world.confirm(plain("next", USER, vec![line(GOODS, 1)])).await.unwrap();
+    assert_eq!(world.orders().await, 1, "the one somebody waited for");
+    world.settle_everything().await;
+    world.assert_clean("somebody has gone").await;
+    assert!(world.confirm(order("late")).await.is_ok(), "its key is free");
 }
 
 /// F90: the file of the orders can grow no more.
