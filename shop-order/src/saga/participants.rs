@@ -111,23 +111,23 @@ impl Participants {
     /// Takes every line of the order off the shelf.
     pub(crate) async fn reserve_stock(&self, order: &Stored, until: Instant) -> Step {
         let lines = order.items.iter().map(|item| StockLine { goods_id: item.goods_id, quantity: item.quantity });
-        let command = ReserveStockCommand { context: None, order_id: order.row.order_id, lines: lines.collect() };
-        self.insist(order.id(), until, &self.reserve, |context| ReserveStockCommand { context, ..command.clone() })
-            .await
+        let lines: Vec<StockLine> = lines.collect();
+        let command = |context| ReserveStockCommand { context, order_id: order.row.order_id, lines: lines.clone() };
+        self.insist(order.id(), until, &self.reserve, command).await
     }
 
     /// Spends the order's coupon, if it has one.
     pub(crate) async fn redeem_coupon(&self, order: &Stored, until: Instant) -> Step {
         let Some(coupon_id) = order.row.coupon_id else { return Step::Done };
-        let command = RedeemCouponCommand {
-            context: None,
+        let command = |context| RedeemCouponCommand {
+            context,
             order_id: order.row.order_id,
             coupon_id,
             user_id: order.row.user_id,
             items_total_fen: order.row.items_total_fen,
             discount_fen: order.row.coupon_discount_fen,
         };
-        self.insist(order.id(), until, &self.redeem, |context| RedeemCouponCommand { context, ..command }).await
+        self.insist(order.id(), until, &self.redeem, command).await
     }
 
     /// Takes the order's share of the balance, if it has one.
@@ -135,13 +135,13 @@ impl Participants {
         if order.row.balance_used_fen == 0 {
             return Step::Done;
         }
-        let command = DebitBalanceCommand {
-            context: None,
+        let command = |context| DebitBalanceCommand {
+            context,
             order_id: order.row.order_id,
             user_id: order.row.user_id,
             amount_fen: order.row.balance_used_fen,
         };
-        self.insist(order.id(), until, &self.debit, |context| DebitBalanceCommand { context, ..command }).await
+        self.insist(order.id(), until, &self.debit, command).await
     }
 
     /// Asks until there is an answer or the time is up, always under the same order id. Where the budget of retries is
@@ -206,7 +206,41 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
+    use tonic::service::Routes;
+
     use super::*;
+
+    /// How a step ends whose first `failures` calls are not known to be done, and what each call was told it has.
+    async fn insisted(time: Duration, failures: usize) -> (Step, Vec<i64>) {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let telling = Arc::clone(&told);
+        let calls = coalesce("goods", move |contexts: Vec<CommandContext>| {
+            let mut told = telling.lock().unwrap();
+            told.extend(contexts.iter().map(|context| context.remaining_ms));
+            let kind = if told.len() > failures { do_outcome::Kind::Done } else { do_outcome::Kind::Unknown };
+            async move { Ok(vec![DoOutcome { kind: kind.into(), ..DoOutcome::default() }]) }
+        });
+        let nobody = || Link::local(Routes::default());
+        let links = Links { goods: nobody(), coupon: nobody(), user: nobody(), pay: nobody() };
+        let participants = Participants::new(&links, Duration::from_secs(1));
+        let until = Instant::now() + time;
+        let step = participants.insist(OrderId::new(1), until, &calls, |context| context.unwrap()).await;
+        (step, told.lock().unwrap().clone())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_step_is_asked_again_and_told_each_time_how_long_it_is_waited_for() {
+        let long = Duration::from_secs(10);
+        assert_eq!(insisted(long, 0).await, (Step::Done, vec![1_000]));
+        assert_eq!(insisted(long, 2).await, (Step::Done, vec![1_000; 3]));
+        let short = Duration::from_millis(400);
+        assert_eq!(insisted(short, 0).await, (Step::Done, vec![400]), "no longer than the saga has");
+        let (step, told) = insisted(long, usize::MAX).await;
+        assert_eq!(step, Step::Unknown);
+        assert!(told.len() > 3, "{told:?}");
+    }
 
     #[test]
     fn only_a_refusal_is_a_refusal_and_what_is_not_known_is_asked_again() {
