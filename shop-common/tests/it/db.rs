@@ -102,6 +102,18 @@ async fn every_kind_of_column_is_read_as_it_was_written() {
 }
 
 #[tokio::test]
+async fn what_is_committed_on_sqlite_has_reached_the_disk() {
+    let test = sqlite(&[item::FILE]).await;
+    let ask = |pragma: &str| Statement::from_string(test.db.read().get_database_backend(), format!("PRAGMA {pragma}"));
+    let (journal, sync) = (ask("journal_mode"), ask("synchronous"));
+    let set = test.db.write_tx(async |tx| {
+        let (journal, sync) = (tx.query_one_raw(journal).await?.unwrap(), tx.query_one_raw(sync).await?.unwrap());
+        Ok((journal.try_get::<String>("", "journal_mode")?, sync.try_get::<i64>("", "synchronous")?))
+    });
+    assert_eq!(set.await.unwrap(), ("wal".to_owned(), 2), "2 is FULL: synced with every commit");
+}
+
+#[tokio::test]
 async fn a_reader_that_goes_away_gives_its_connection_back() {
     let test = sqlite(&[item::FILE]).await;
     let one = Db::connect(&DatabaseConfig { max_connections: 1, ..test.config.clone() }).await.unwrap();
