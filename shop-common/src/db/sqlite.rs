@@ -266,13 +266,16 @@ fn rows(prepared: &mut Prepared<'_>, values: Option<&Values>) -> Result<Vec<Row>
     Ok(found)
 }
 
-/// What an integer of a column is read as: the type that MySQL has for the same declaration. Whoever reads it as another
-/// finds nothing.
+/// What a cell of a column is read as: the type that MySQL has for the same declaration. Whoever reads it as another finds
+/// nothing.
 #[derive(Clone, Copy)]
 enum Kind {
     Small,
     Int,
-    Big,
+    /// Text too, which SQLite leaves as it was written.
+    Bytes,
+    /// `BIGINT` and text, and whatever is no column.
+    Other,
 }
 
 impl Kind {
@@ -280,7 +283,8 @@ impl Kind {
         match declared {
             Some("SMALLINT") => Self::Small,
             Some("INT") => Self::Int,
-            _ => Self::Big,
+            Some("BLOB" | "MEDIUMBLOB") => Self::Bytes,
+            _ => Self::Other,
         }
     }
 
@@ -291,10 +295,10 @@ impl Kind {
             (ValueRef::Null, _) => Value::BigInt(None),
             (ValueRef::Integer(number), Self::Small) => i16::try_from(number).map_err(too_big)?.into(),
             (ValueRef::Integer(number), Self::Int) => i32::try_from(number).map_err(too_big)?.into(),
-            (ValueRef::Integer(number), Self::Big) => number.into(),
+            (ValueRef::Integer(number), _) => number.into(),
             (ValueRef::Real(number), _) => number.into(),
+            (ValueRef::Blob(bytes), _) | (ValueRef::Text(bytes), Self::Bytes) => bytes.to_vec().into(),
             (ValueRef::Text(bytes), _) => text(bytes)?.into(),
-            (ValueRef::Blob(bytes), _) => bytes.to_vec().into(),
         })
     }
 }

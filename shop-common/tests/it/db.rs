@@ -85,6 +85,8 @@ async fn every_kind_of_column_is_read_as_it_was_written() {
         let written = test.db.write_tx(async |tx| {
             let written = tx.execute_raw(insert(full)).await?.rows_affected();
             tx.execute_raw(insert(none.try_into().unwrap())).await?;
+            // As somebody types it.
+            tx.execute_unprepared("INSERT INTO kinds (id, bytes) VALUES (3, 'text')").await?;
             Ok(written)
         });
         assert_eq!(written.await.unwrap(), 1, "{}", test.name);
@@ -98,6 +100,7 @@ async fn every_kind_of_column_is_read_as_it_was_written() {
         let numbers = (Some(i16::MIN), Some(i32::MIN), Some(i64::MIN));
         assert_eq!(row(0).unwrap(), (numbers, Some("ü".to_owned()), Some(bytes), 2_i64), "{}", test.name);
         assert_eq!(row(1).unwrap(), ((None, None, None), None, None, 3), "{}", test.name);
+        assert_eq!(row(2).unwrap(), ((None, None, None), None, Some(b"text".to_vec()), 4), "{}", test.name);
     }
 }
 
