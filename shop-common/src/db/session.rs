@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sea_orm::{
-    ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr, ExecResult, MockDatabase,
-    MockDatabaseTrait, MockExecResult, QueryResult, Statement,
+    ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr, ExecResult, QueryResult,
+    Statement,
 };
 
-use super::sqlite::{Connection, Done, Lease, Readers, Row, Writing};
+use super::sqlite::{Connection, Lease, Readers, Writing};
 
 type Result<T, E = DbErr> = std::result::Result<T, E>;
 
@@ -93,32 +93,32 @@ impl ConnectionTrait for Tx {
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult> {
         match &self.0 {
-            Open::Writing(writing) => writing.connection().execute(&statement).and_then(outcome),
-            Open::Reading(lease) => lease.run(move |connection| connection.execute(&statement)).await.and_then(outcome),
+            Open::Writing(writing) => writing.connection().execute(&statement),
+            Open::Reading(lease) => lease.run(move |connection| connection.execute(&statement)).await,
             Open::MySql(tx) => tx.execute_raw(statement).await,
         }
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult> {
         match &self.0 {
-            Open::Writing(writing) => writing.connection().run(sql).and_then(outcome),
-            Open::Reading(lease) => run(lease, sql).await.and_then(outcome),
+            Open::Writing(writing) => writing.connection().run(sql),
+            Open::Reading(lease) => run(lease, sql).await,
             Open::MySql(tx) => tx.execute_unprepared(sql).await,
         }
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>> {
         match &self.0 {
-            Open::Writing(writing) => writing.connection().query(&statement).and_then(first),
-            Open::Reading(lease) => lease.run(move |connection| connection.query(&statement)).await.and_then(first),
+            Open::Writing(writing) => writing.connection().query(&statement).map(first),
+            Open::Reading(lease) => lease.run(move |connection| connection.query(&statement)).await.map(first),
             Open::MySql(tx) => tx.query_one_raw(statement).await,
         }
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>> {
         match &self.0 {
-            Open::Writing(writing) => writing.connection().query(&statement).and_then(all),
-            Open::Reading(lease) => lease.run(move |connection| connection.query(&statement)).await.and_then(all),
+            Open::Writing(writing) => writing.connection().query(&statement),
+            Open::Reading(lease) => lease.run(move |connection| connection.query(&statement)).await,
             Open::MySql(tx) => tx.query_all_raw(statement).await,
         }
     }
@@ -135,16 +135,14 @@ impl ConnectionTrait for Reader {
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult> {
         match &self.0 {
-            Pool::Sqlite(readers) => {
-                readers.lease().await?.run(move |connection| connection.execute(&statement)).await.and_then(outcome)
-            }
+            Pool::Sqlite(readers) => readers.lease().await?.run(move |connection| connection.execute(&statement)).await,
             Pool::MySql(connection) => connection.execute_raw(statement).await,
         }
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult> {
         match &self.0 {
-            Pool::Sqlite(readers) => run(&readers.lease().await?, sql).await.and_then(outcome),
+            Pool::Sqlite(readers) => run(&readers.lease().await?, sql).await,
             Pool::MySql(connection) => connection.execute_unprepared(sql).await,
         }
     }
@@ -152,7 +150,7 @@ impl ConnectionTrait for Reader {
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>> {
         match &self.0 {
             Pool::Sqlite(readers) => {
-                readers.lease().await?.run(move |connection| connection.query(&statement)).await.and_then(first)
+                readers.lease().await?.run(move |connection| connection.query(&statement)).await.map(first)
             }
             Pool::MySql(connection) => connection.query_one_raw(statement).await,
         }
@@ -160,36 +158,17 @@ impl ConnectionTrait for Reader {
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>> {
         match &self.0 {
-            Pool::Sqlite(readers) => {
-                readers.lease().await?.run(move |connection| connection.query(&statement)).await.and_then(all)
-            }
+            Pool::Sqlite(readers) => readers.lease().await?.run(move |connection| connection.query(&statement)).await,
             Pool::MySql(connection) => connection.query_all_raw(statement).await,
         }
     }
 }
 
-async fn run(lease: &Arc<Lease>, sql: &str) -> Result<Done> {
+async fn run(lease: &Arc<Lease>, sql: &str) -> Result<ExecResult> {
     let sql = sql.to_owned();
     lease.run(move |connection| connection.run(&sql)).await
 }
 
-// Rows and outcomes of a driver that is not sea-orm's own come in by its mock alone: its `proxy`, made for this, does not
-// build together with MySQL in 2.0.4. So a row is read by the names of its columns, not by their order, unless it has one.
-
-fn outcome(done: Done) -> Result<ExecResult> {
-    let Done { last_insert_id, rows_affected } = done;
-    let result = MockExecResult { last_insert_id, rows_affected };
-    MockDatabase::new(DatabaseBackend::Sqlite).append_exec_results([result]).execute(0, nothing())
-}
-
-fn first(rows: Vec<Row>) -> Result<Option<QueryResult>> {
-    Ok(all(rows)?.into_iter().next())
-}
-
-fn all(rows: Vec<Row>) -> Result<Vec<QueryResult>> {
-    MockDatabase::new(DatabaseBackend::Sqlite).append_query_results([rows]).query(0, nothing())
-}
-
-fn nothing() -> Statement {
-    Statement { sql: String::new(), values: None, db_backend: DatabaseBackend::Sqlite }
+fn first(rows: Vec<QueryResult>) -> Option<QueryResult> {
+    rows.into_iter().next()
 }

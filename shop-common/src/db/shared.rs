@@ -53,7 +53,7 @@ impl SharedTx {
         turn.map_err(|_| Failure::NotRun("other writers took too long".into()))
     }
 
-    /// Runs `body` in a transaction of `connection`, alone or with others; durable when it answers.
+    /// Runs `body` in a transaction, alone or with others; durable when it answers.
     pub(super) async fn write<T>(
         &self,
         mut turn: Turn,

@@ -7,13 +7,12 @@ use std::{
 };
 
 use hmac::{Hmac, KeyInit, Mac};
-use sea_orm::ConnectionTrait;
 use sha2::Sha256;
 use shop_common::{
     batch::Limits,
     code::ShopCode,
     config::Secret,
-    db::{DatabaseConfig, Db, Tx},
+    db::{DatabaseConfig, Db},
     due::Sweep,
     error::ShopError,
     id::{Generator, PayId},
@@ -231,8 +230,7 @@ impl World {
     }
 
     pub(crate) async fn execute(&self, sql: &str) {
-        let run = async |tx: &Tx| Ok(tx.execute_unprepared(sql).await.map(|_| ())?);
-        self.test.db.write_tx(run).await.unwrap();
+        participant::execute(&self.test.db, sql).await;
     }
 
     pub(crate) async fn owed(&self, payment: &Payment) -> i64 {
