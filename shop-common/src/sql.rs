@@ -4,7 +4,9 @@
 //! delayed ACK (44 ms measured). So lists are padded to powers of two, and rows are written in runs of at most 64 or of a
 //! power of two: few long statements are better than many short ones.
 
-use sea_orm::{ConnectionTrait, DatabaseBackend, EntityTrait, Insert, Statement, Value};
+use sea_orm::{
+    ActiveModelTrait, ConnectionTrait, DatabaseBackend, EntityName, EntityTrait, IdenStatic, Iterable, Statement, Value,
+};
 
 use crate::db::{Failure, Result, Tx};
 
@@ -41,19 +43,24 @@ fn runs<T>(rows: &[T]) -> impl Iterator<Item = &[T]> {
     })
 }
 
-/// Inserts rows; the caller has decided under lock that none of them is there.
+/// Inserts rows, all with the columns that the first has set; the caller has decided under lock that none of them is there.
 ///
 /// # Errors
 /// [`Failure::Rollback`] when a unique key says otherwise: load again and decide again.
 pub async fn insert_many<A>(tx: &Tx, rows: Vec<A>) -> Result<()>
 where
-    A: sea_orm::ActiveModelTrait + Send,
-    A::Entity: EntityTrait,
+    A: ActiveModelTrait,
 {
-    for run in runs(&rows) {
-        Insert::many(run.iter().cloned()).exec_without_returning(tx).await?;
-    }
-    Ok(())
+    let Some(first) = rows.first() else { return Ok(()) };
+    let columns: Vec<_> =
+        <A::Entity as EntityTrait>::Column::iter().filter(|column| !first.is_not_set(*column)).collect();
+    let names: Vec<&str> = columns.iter().map(IdenStatic::as_str).collect();
+    let table = A::Entity::default();
+    let values = rows.into_iter().map(|mut row| {
+        let values = columns.iter().map(|column| row.take(*column).into_value());
+        values.collect::<Option<Vec<Value>>>().ok_or_else(|| Failure::guard(table.table_name()))
+    });
+    insert_rows(tx, table.table_name(), &names, &values.collect::<Result<Vec<_>>>()?).await
 }
 
 /// Inserts rows of values in the order of `columns`; otherwise as [`insert_many`].

@@ -1,6 +1,10 @@
 //! What only the real client can get wrong.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::FutureExt;
 use rocketmq_client_rust::{ClientRuntime, ClientRuntimeConfig, DefaultMQProducer};
@@ -48,6 +52,34 @@ async fn slow_listeners_lose_no_broadcast() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     world.until("all, in spite of it", &|| heard.count() >= 61).await;
+}
+
+/// Of two members of one client that join at once, the broker now and then hears of one only, and by itself the client does
+/// nothing about it for 20 s.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_that_join_together_hear_at_once() {
+    const PAIRS: usize = 16;
+    const MESSAGES: usize = 8;
+    let world = RocketMqWorld::new().await;
+    let (bus, mut joined) = (world.process().await, Vec::new());
+    for _ in 0..PAIRS {
+        let member = unique("member");
+        let join = || async {
+            let (topic, heard) = (unique("topic"), Heard::default());
+            bus.subscribe(clustering(&unique("group"), &topic, &member), heard.handler()).await.unwrap();
+            (topic, heard)
+        };
+        joined.extend(<[_; 2]>::from(tokio::join!(join(), join())));
+    }
+    let began = Instant::now();
+    for (topic, _) in &joined {
+        // One at a time, so that each queue gets some.
+        for body in bodies("m", MESSAGES) {
+            publish(&*bus, vec![message(topic, "t", body)]).await;
+        }
+    }
+    world.until("everybody to hear all", &|| joined.iter().all(|(_, heard)| heard.count() >= MESSAGES)).await;
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

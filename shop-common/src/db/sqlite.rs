@@ -234,6 +234,8 @@ fn open(file: &PathBuf, patience: Duration) -> rusqlite::Result<rusqlite::Connec
     connection.busy_timeout(patience)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    // What a savepoint may have to restore: a file would be made and removed for it, transaction by transaction.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
     Ok(connection)
 }
 
@@ -249,13 +251,17 @@ fn outcome(connection: &rusqlite::Connection) -> Result<ExecResult> {
 }
 
 fn rows(prepared: &mut Prepared<'_>, values: Option<&Values>) -> Result<Vec<QueryResult>> {
-    let columns: Vec<(String, Kind)> =
-        prepared.columns().iter().map(|column| (column.name().to_owned(), Kind::of(column.decl_type()))).collect();
+    let columns = prepared.columns();
+    let columns = columns.iter().enumerate();
+    let mut columns: Vec<(String, usize, Kind)> =
+        columns.map(|(index, column)| (column.name().to_owned(), index, Kind::of(column.decl_type()))).collect();
+    // Once, and not again for each row.
+    columns.sort_by(|one, other| one.0.cmp(&other.0));
     let mut rows = prepared.query(params_from_iter(bound(values)?)).map_err(sorted)?;
     let mut found = Vec::new();
     while let Some(row) = rows.next().map_err(sorted)? {
-        let cells = columns.iter().enumerate().map(|(index, (name, kind))| {
-            let cell = row.get_ref(index).map_err(sorted)?;
+        let cells = columns.iter().map(|(name, index, kind)| {
+            let cell = row.get_ref(*index).map_err(sorted)?;
             Ok((name.clone(), kind.value(cell)?))
         });
         found.push(cells.collect::<Result<BTreeMap<_, _>>>()?);

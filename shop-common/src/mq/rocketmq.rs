@@ -48,6 +48,9 @@ const LISTENER_TIME: Duration = Duration::from_mins(10);
 /// How long it is tried to send back what failed, well within the time of its listener; and the pause between two tries.
 const INSIST: Duration = Duration::from_mins(5);
 const INSIST_PAUSE: Duration = Duration::from_secs(1);
+/// How often a new member looks for its queues, and the pause between two looks.
+const LOOKS: usize = 10;
+const LOOK_PAUSE: Duration = Duration::from_millis(200);
 /// Queues of a topic we create.
 const QUEUES: i32 = 4;
 /// The broker's template topic: creating a topic goes to every broker that has it.
@@ -249,13 +252,14 @@ impl Bus for RocketMqBus {
         // No blanks: "a || b" makes the client hash the blanks too, and nothing ever matches.
         let tags = if subscription.tags.is_empty() { "*".to_owned() } else { subscription.tags.join("||") };
         Box::pin(consumer.subscribe(subscription.topic.as_str(), tags)).await.map_err(unavailable)?;
-        let runtime = self.handlers.clone();
+        let (runtime, topic) = (self.handlers.clone(), subscription.topic.clone());
         let group = Group { subscription, handler, consumer: Arc::downgrade(&shared), stopping: self.stopping.clone() };
         consumer.register_message_listener_concurrently(listener(runtime, Arc::new(group)));
         let started = Box::pin(consumer.start()).await;
         if started.is_err() {
             Box::pin(consumer.shutdown()).await;
         } else {
+            self.stopping.race(take_queues(&mut consumer, &topic)).await;
             drop(consumer);
             self.consumers.lock().await.push(shared);
         }
@@ -301,6 +305,25 @@ fn member(instance: &str) -> ClientConfig {
     let mut client = ClientConfig::default();
     client.set_instance_name(instance.into());
     client
+}
+
+/// Takes the queues of `topic` now. By itself the client looks for them once when a member has started, and then every 20 s,
+/// whatever it has found: nothing, where the heartbeat of the new member was left out because that of another one was
+/// under way, so that the broker does not know it yet; and not a queue whose offset it could not read. Other members may have
+/// their share, so it does not look for long.
+async fn take_queues(consumer: &mut DefaultMQPushConsumer, topic: &str) {
+    for _ in 0..LOOKS {
+        Box::pin(consumer.resume()).await;
+        let all = Box::pin(consumer.fetch_subscribe_message_queues(topic)).await.map(|queues| queues.len());
+        let info = Box::pin(consumer.consumer_running_info()).await;
+        let taken = info.map(|info| info.mq_table.keys().filter(|queue| queue.topic_str() == topic).count());
+        if let (Ok(all), Ok(taken)) = (all, taken)
+            && taken >= all
+        {
+            return;
+        }
+        sleep(LOOK_PAUSE).await;
+    }
 }
 
 /// A member of a group at work.

@@ -69,6 +69,8 @@ pub struct Ceiling {
     pub in_flight: usize,
     /// How long one row took to be durable.
     pub commit: Quantiles,
+    /// Processor time of one empty gRPC call, of client and server together, in nanoseconds.
+    pub call_cpu_ns: u64,
 }
 
 impl Process {
@@ -79,8 +81,16 @@ impl Process {
 }
 
 impl Ceiling {
-    pub(super) fn new(orders: u64, took: Duration, batch: usize, in_flight: usize, commit: Quantiles) -> Self {
-        Self { orders_per_s: per_second(orders, took), batch, in_flight, commit }
+    pub(super) fn new(
+        orders: u64,
+        took: Duration,
+        batch: usize,
+        in_flight: usize,
+        commit: Quantiles,
+        call: Duration,
+    ) -> Self {
+        let call_cpu_ns = u64::try_from(call.as_nanos()).unwrap_or(u64::MAX);
+        Self { orders_per_s: per_second(orders, took), batch, in_flight, commit, call_cpu_ns }
     }
 }
 
@@ -152,13 +162,14 @@ impl Report {
             ("CPU per order", self.cpu_per_order()),
             ("peak RSS", format!("{} MiB", self.process.peak_rss_kib / 1024)),
         ];
-        if let Some(Ceiling { orders_per_s, batch, in_flight, commit }) = self.ceiling {
+        if let Some(Ceiling { orders_per_s, batch, in_flight, commit, call_cpu_ns }) = self.ceiling {
             let share = self.percent_of_ceiling.map_or_else(String::new, |percent| format!("{percent} %"));
             rows.extend([
                 ("bare SQL", format!("{orders_per_s} orders per second ({in_flight} batches of {batch})")),
                 ("of the bare SQL", share),
                 ("commit p50", shown(commit.p50_us)),
                 ("commit p99", shown(commit.p99_us)),
+                ("CPU per empty call", format!("{} µs", call_cpu_ns / 1000)),
             ]);
         }
         rows
@@ -238,7 +249,7 @@ mod tests {
         let took = Took { load: Duration::from_secs(2), settle: Duration::from_millis(30) };
         let usage = Usage { cpu: Duration::from_secs(3), peak_rss_kib: 2048 };
         let commit = Quantiles { p50_us: 250, p99_us: 900, p999_us: 1_200, max_us: 1_200 };
-        let ceiling = Ceiling::new(12_000, Duration::from_secs(3), 64, 1, commit);
+        let ceiling = Ceiling::new(12_000, Duration::from_secs(3), 64, 1, commit, Duration::from_nanos(21_500));
         Report::new(&args, &tally, took, Process::new(usage, true), audit, Some(ceiling))
     }
 
@@ -266,9 +277,16 @@ mod tests {
     #[test]
     fn the_table_says_what_was_measured() {
         let text = report(&["hot", "--rate", "1500"], &["a: b"], clean()).to_string();
-        for part in
-            ["hot over grpc, embedded", "open loop, 1500 per second", "1500", "1000 µs", "37 %", "0.250 ms", "WRONG"]
-        {
+        for part in [
+            "hot over grpc, embedded",
+            "open loop, 1500 per second",
+            "1500",
+            "1000 µs",
+            "37 %",
+            "0.250 ms",
+            "21 µs",
+            "WRONG",
+        ] {
             assert!(text.contains(part), "{part}: {text}");
         }
     }

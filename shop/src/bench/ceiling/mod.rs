@@ -1,6 +1,8 @@
 //! The ceiling: the rows and statements of placing orders, on fresh files of the same engine and disk, with no service
-//! around them. What the shop reaches of it is what everything around the SQL costs.
+//! around them. What the shop reaches of it is what everything around the SQL costs. Beside it, what a commit and an empty
+//! call cost on this machine.
 
+mod call;
 mod statements;
 
 use std::{
@@ -43,7 +45,7 @@ pub(super) async fn measure(dir: &Path, at_once: usize) -> Outcome<Ceiling> {
     futures::future::try_join_all((0..in_flight).map(|_| place())).await?;
     let (orders, took) = (next.load(Ordering::SeqCst) - 1, started.elapsed());
     schemas.close().await;
-    Ok(Ceiling::new(u64::try_from(orders)?, took, batch, in_flight, commit))
+    Ok(Ceiling::new(u64::try_from(orders)?, took, batch, in_flight, commit, call::cost().await?))
 }
 
 /// Fresh databases with the rows of the benchmark.
