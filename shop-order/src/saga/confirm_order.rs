@@ -49,9 +49,13 @@ impl Saga {
     ///
     /// It runs to its end whether or not its caller is still there (traps 16, 21).
     pub(crate) async fn confirm_order(&self, wanted: Wanted, patience: Instant) -> Result<Stored> {
-        let priced = match self.price(&wanted).await {
+        let (known, priced) = tokio::join!(self.known(&wanted), self.price(&wanted));
+        if let Some(known) = known? {
+            return self.repeat(known, &wanted, patience).await;
+        }
+        let priced = match priced {
             Ok(priced) => priced,
-            // A repeat is answered as it was the first time, though what it wants may be gone: it took it itself.
+            // What is not left may have been taken by this very request, sent twice at once.
             Err(refusal) => match self.known(&wanted).await? {
                 Some(known) => return self.repeat(known, &wanted, patience).await,
                 None => return Err(refusal),
