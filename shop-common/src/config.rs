@@ -3,7 +3,7 @@
 use std::{fmt, fs, path::Path};
 
 pub use config::ConfigError;
-use config::{Config, Environment, File, FileFormat};
+use config::{Config, Environment, File, FileFormat, Value, ValueKind};
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{DeserializeOwned, Error},
@@ -43,16 +43,22 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
+/// Most of anything: more seconds than this overflow a moment.
+const MOST: u64 = 1 << 40;
+
 /// Reads a number that must be at least 1, where none of it would be a standstill, or a loop without a pause.
 ///
 /// # Errors
-/// It is smaller, or no number.
+/// It is smaller, or beyond all use, or no number.
 pub fn at_least_one<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
-    T: Deserialize<'de> + Default + PartialOrd,
+    T: Deserialize<'de> + Default + PartialOrd + TryFrom<u64>,
 {
     let number = T::deserialize(deserializer)?;
+    if T::try_from(MOST).is_ok_and(|most| number > most) {
+        return Err(D::Error::custom(format!("must be at most {MOST}")));
+    }
     if number > T::default() { Ok(number) } else { Err(D::Error::custom("must be at least 1")) }
 }
 
@@ -74,16 +80,45 @@ pub fn load<T: DeserializeOwned>(
     file: Option<&Path>,
     flags: &[(&str, String)],
 ) -> Result<T, ConfigError> {
+    layered(defaults, file, environment(), flags)
+}
+
+/// As text: a key or an account of digits alone is no number, and as one it would be another.
+fn environment() -> Environment {
+    Environment::with_prefix("SHOP").separator("__").ignore_empty(true)
+}
+
+fn layered<T: DeserializeOwned>(
+    defaults: &str,
+    file: Option<&Path>,
+    environment: Environment,
+    flags: &[(&str, String)],
+) -> Result<T, ConfigError> {
     let mut builder = Config::builder().add_source(File::from_str(defaults, FileFormat::Toml));
     if let Some(file) = file {
         is_file(file)?;
         builder = builder.add_source(File::from(file).format(FileFormat::Toml));
     }
-    builder = builder.add_source(Environment::with_prefix("SHOP").separator("__").try_parsing(true).ignore_empty(true));
+    builder = builder.add_source(environment);
     for (key, value) in flags {
         builder = builder.set_override(*key, value.as_str())?;
     }
-    builder.build()?.try_deserialize()
+    let config = builder.build()?;
+    no_fractions("", &config.cache)?;
+    config.try_deserialize()
+}
+
+/// Nothing here is measured in fractions, and where a whole number is wanted the source would round one.
+fn no_fractions(key: &str, value: &Value) -> Result<(), ConfigError> {
+    match &value.kind {
+        ValueKind::Float(number) => Err(ConfigError::Message(format!("{key}: {number:?} is not a whole number"))),
+        ValueKind::Array(values) => values.iter().try_for_each(|value| no_fractions(key, value)),
+        ValueKind::Table(section) => section.iter().try_for_each(|(name, value)| {
+            let key = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
+            no_fractions(&key, value)
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// The source itself calls whatever it cannot open *not found*, and looks for a file of a similar name.
@@ -120,6 +155,45 @@ mod tests {
         let sample: Sample = load(DEFAULTS, None, &[("section.count", "7".into())]).unwrap();
         assert_eq!(sample.section.count, 7);
         assert_eq!(sample.section.key.reveal(), "hush");
+    }
+
+    #[test]
+    fn what_stands_in_the_environment_is_taken_as_it_is() {
+        let text = ["12345678901234567890123456789012", "007", "1e3", "true", "inf"];
+        for key in text {
+            let variables = [
+                ("SHOP__SECTION__KEY".to_owned(), key.to_owned()),
+                ("SHOP__SECTION__COUNT".to_owned(), "7".to_owned()),
+            ];
+            let environment = environment().source(Some(variables.into()));
+            let sample: Sample = layered(DEFAULTS, None, environment, &[]).unwrap();
+            assert_eq!((sample.section.key.reveal(), sample.section.count), (key, 7));
+        }
+    }
+
+    #[test]
+    fn a_fraction_is_never_rounded() {
+        for number in ["10.0", "10.5", "1e3", "nan", "inf"] {
+            let defaults = format!("[section]\ncount = {number}\nkey = \"k\"");
+            let error = load::<Sample>(&defaults, None, &[]).unwrap_err().to_string();
+            assert!(error.contains("section.count"), "{error}");
+        }
+        assert!(load::<Sample>(DEFAULTS, None, &[("section.count", "10.0".into())]).is_err());
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct Bounded {
+        #[serde(deserialize_with = "at_least_one")]
+        seconds: u64,
+    }
+
+    #[test]
+    fn what_would_stop_or_overflow_is_refused() {
+        let seconds = |seconds: &str| load::<Bounded>("seconds = 1", None, &[("seconds", seconds.into())]);
+        assert_eq!(seconds("1099511627776").unwrap().seconds, MOST);
+        for wrong in ["0", "-1", "1099511627777", "18446744073709551615"] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -13,7 +13,11 @@ mod sqlite;
 pub use points::{Step, Watch};
 pub use session::{Reader, Tx};
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use sea_orm::{
     AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DbErr, IsolationLevel,
@@ -80,6 +84,22 @@ pub struct Db {
     points: Points,
 }
 
+impl DatabaseConfig {
+    /// The SQLite file `file`.
+    pub fn sqlite(file: &Path, max_connections: u32) -> Self {
+        Self { url: Secret::new(sqlite::url(file)), max_connections }
+    }
+
+    /// The file, on SQLite.
+    ///
+    /// # Errors
+    /// The URL cannot be read.
+    pub fn file(&self) -> Result<Option<PathBuf>> {
+        let url = self.url.reveal();
+        Ok(if url.starts_with("sqlite:") { Some(sqlite::file(url)?) } else { None })
+    }
+}
+
 impl Failure {
     /// What was decided under the lock no longer held when it was written: `what` names the rows.
     pub fn guard(what: &str) -> Self {
@@ -105,8 +125,7 @@ impl Db {
         if config.max_connections == 0 {
             return Err(Failure::NotRun("max_connections must be at least 1".into()));
         }
-        if url.starts_with("sqlite:") {
-            let file = sqlite::file(url)?;
+        if let Some(file) = config.file()? {
             let read = Reader(Pool::Sqlite(Readers::open(file.clone(), config.max_connections).await?));
             let shared = Some(SharedTx::open(file).await?);
             return Ok(Self { read, shared, points: Points::NONE });

@@ -83,10 +83,8 @@ pub async fn open_all_to_look(config: &Config) -> Result<Schemas, Failure> {
 /// It is not there.
 pub(crate) async fn open_to_look(config: &DatabaseConfig) -> Result<Db, Failure> {
     // Connecting would create the file, and an empty shop has nothing to complain about.
-    if let Some(file) = config.url.reveal().strip_prefix("sqlite://").and_then(|rest| rest.split('?').next())
-        && !Path::new(file).is_file()
-    {
-        return Err(Failure::Down(format!("there is no file {file}").into()));
+    if let Some(file) = config.file()?.filter(|file| !file.is_file()) {
+        return Err(Failure::Down(format!("there is no file {}", file.display()).into()));
     }
     Db::connect(config).await
 }

@@ -20,6 +20,7 @@ use crate::{
     retake,
     role::{Role, Web},
     running::Shop,
+    say::{announce, say},
     seed::seed,
     sim,
     stop::{Stop, Stopped},
@@ -143,7 +144,7 @@ pub async fn run(cli: Cli) -> ExitCode {
 async fn command(cli: Cli) -> Outcome {
     let config = Config::read(cli.common.config.as_deref(), &cli.common.flags())?;
     match cli.command {
-        Command::Config => println!("{}", toml::to_string(&config)?),
+        Command::Config => say(&toml::to_string(&config)?)?,
         Command::Demo { json } => return Box::pin(show_demo(json)).await,
         Command::Up => up(&config).await?,
         Command::Goods => role(Role::Goods, &config).await?,
@@ -183,16 +184,16 @@ async fn command(cli: Cli) -> Outcome {
 }
 
 /// Prints what was found; the exit code says whether it is what it must be.
-fn said(text: &str, is_right: bool) -> ExitCode {
-    println!("{text}");
-    if is_right { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+fn said(text: &str, is_right: bool) -> Outcome {
+    say(text)?;
+    Ok(if is_right { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn show_demo(json: bool) -> Outcome {
     telemetry::init("error");
     let report = Box::pin(demo(recorder()?)).await?;
     let text = if json { serde_json::to_string_pretty(&report)? } else { report.to_string() };
-    Ok(said(&text, report.is_right()))
+    said(&text, report.is_right())
 }
 
 async fn show_audit(config: &Config, json: bool, wait: Option<u64>, confirm: u64) -> Outcome {
@@ -203,7 +204,7 @@ async fn show_audit(config: &Config, json: bool, wait: Option<u64>, confirm: u64
     let options = Options { confirm, wait, close_patience_ms, ..Options::default() };
     let report = audit(&schemas, &options, &Clock::system()).await?;
     let text = if json { report.to_json().to_string() } else { report.to_string() };
-    Ok(said(&text, report.is_clean()))
+    said(&text, report.is_clean())
 }
 
 async fn show_replay(args: &ReplayArgs, config: &Config, common: &Common) -> Outcome {
@@ -215,7 +216,7 @@ async fn show_replay(args: &ReplayArgs, config: &Config, common: &Common) -> Out
         Err(Stopped(code)) => return Ok(ExitCode::from(code)),
     };
     let text = if args.json { serde_json::to_string_pretty(&report)? } else { report.to_string() };
-    Ok(said(&text, report.is_right()))
+    said(&text, report.is_right())
 }
 
 async fn show_bench(args: &bench::Args, config: &Config, common: &Common) -> Outcome {
@@ -226,14 +227,14 @@ async fn show_bench(args: &bench::Args, config: &Config, common: &Common) -> Out
     };
     let report = Box::pin(bench(args, config_of, recorder()?)).await?;
     let text = if args.json { serde_json::to_string_pretty(&report.to_json()?)? } else { report.to_string() };
-    Ok(said(&text, report.is_right()))
+    said(&text, report.is_right())
 }
 
 async fn show_reconcile(config: &Config, wanted: &reconcile::Wanted) -> Outcome {
     telemetry::init(&config.log.filter);
     let report = Box::pin(reconcile::reconcile(config, wanted)).await?;
     let text = if wanted.json() { serde_json::to_string_pretty(&report)? } else { report.to_string() };
-    Ok(said(&text, report.is_clean()))
+    said(&text, report.is_clean())
 }
 
 async fn show_retake(config: &Config, json: bool) -> Outcome {
@@ -242,7 +243,7 @@ async fn show_retake(config: &Config, json: bool) -> Outcome {
     let report = Box::pin(retake::retake(config, &schemas, &Clock::system())).await?;
     schemas.close().await;
     let text = if json { serde_json::to_string_pretty(&report)? } else { report.to_string() };
-    Ok(said(&text, report.is_clean()))
+    said(&text, report.is_clean())
 }
 
 async fn up(config: &Config) -> Result<(), Box<dyn Error + Send + Sync>> {
@@ -252,11 +253,11 @@ async fn up(config: &Config) -> Result<(), Box<dyn Error + Send + Sync>> {
     for open in exposure::announce(config) {
         tracing::info!(open, "every listener is loopback");
     }
-    println!("shop up: gRPC {} | REST {} | data {}", shop.grpc, shown(&shop.web), config.data_dir.display());
+    announce(&format!("shop up: gRPC {} | REST {} | data {}", shop.grpc, shown(&shop.web), config.data_dir.display()));
     stop.asked().await;
     tracing::info!("draining");
     stop.or_at_once(Box::pin(shop.stop())).await;
-    println!("shop down");
+    announce("shop down");
     Ok(())
 }
 
@@ -264,7 +265,7 @@ async fn role(role: Role, config: &Config) -> Result<(), Box<dyn Error + Send + 
     telemetry::init(&config.log.filter);
     let mut stop = Stop::listen()?;
     let running = stop.unless_asked(Box::pin(role.start(config))).await?;
-    println!("{role:?} up: public gRPC {} | internal gRPC {}", running.public, running.internal);
+    announce(&format!("{role:?} up: public gRPC {} | internal gRPC {}", running.public, running.internal));
     stop.asked().await;
     stop.or_at_once(Box::pin(running.stop())).await;
     Ok(())
@@ -274,7 +275,7 @@ async fn web(config: &Config) -> Result<(), Box<dyn Error + Send + Sync>> {
     telemetry::init(&config.log.filter);
     let mut stop = Stop::listen()?;
     let web = stop.unless_asked(Web::start(config, Some(recorder()?))).await?;
-    println!("Web up: REST {}", shown(&web.addresses));
+    announce(&format!("Web up: REST {}", shown(&web.addresses)));
     stop.asked().await;
     stop.or_at_once(web.stop()).await;
     Ok(())
@@ -284,7 +285,7 @@ async fn broker(config: &Config) -> Result<(), Box<dyn Error + Send + Sync>> {
     telemetry::init(&config.log.filter);
     let mut stop = Stop::listen()?;
     let broker = stop.unless_asked(Broker::start(config.mq.broker(&config.data_dir))).await?;
-    println!("Broker up: name server {}", broker.name_server());
+    announce(&format!("Broker up: name server {}", broker.name_server()));
     stop.asked().await;
     stop.or_at_once(broker.shutdown()).await;
     Ok(())

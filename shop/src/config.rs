@@ -194,7 +194,7 @@ impl Config {
         let data_dir = config.data_dir.clone();
         for (name, database) in config.databases_mut() {
             if database.url.reveal().is_empty() {
-                database.url = Secret::new(format!("sqlite://{}", data_dir.join(format!("{name}.db")).display()));
+                *database = DatabaseConfig::sqlite(&data_dir.join(format!("{name}.db")), database.max_connections);
             }
         }
         Ok(config)
@@ -222,6 +222,14 @@ mod tests {
         assert_eq!(config.order.saga_deadline_s, 30);
         assert_eq!(config.sweeper.interval_ms, 1000);
         assert_eq!(config.goods.database.url.reveal(), "sqlite://data/goods.db");
+    }
+
+    #[test]
+    fn a_directory_may_have_any_name() {
+        for name in ["a%20b", "what?", "a b", "#1", "100%"] {
+            let config = Config::read(None, &[("data_dir", name.into())]).unwrap();
+            assert_eq!(config.pay.database.file().unwrap(), Some(Path::new(name).join("pay.db")));
+        }
     }
 
     #[test]

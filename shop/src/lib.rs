@@ -18,6 +18,7 @@ pub mod replay;
 pub mod retake;
 pub mod role;
 pub mod running;
+mod say;
 pub mod seed;
 mod sim;
 mod stop;

@@ -22,7 +22,7 @@ use shop_sim::{
 use tokio::net::TcpListener;
 
 use self::merchant::{AlipayMerchant, WechatMerchant};
-use crate::{config::Config, exposure};
+use crate::{config::Config, exposure, say::announce};
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -135,7 +135,7 @@ impl AlipayWanted {
         let merchant = AlipayMerchant::at(&dir, app_id, seller_id)?;
         let provider = merchant.provider()?;
         let (listener, base) = common.listener().await?;
-        announce("alipay", &base, &dir, &merchant.settings(&base));
+        introduce("alipay", &base, &dir, &merchant.settings(&base));
         common.simulate(provider, listener, &base, stop).await
     }
 }
@@ -147,7 +147,7 @@ impl WechatWanted {
         let merchant = WechatMerchant::at(&dir, app_id, mchid, merchant::PLATFORM_SERIAL)?;
         let provider = Wechat::new(merchant.keys())?;
         let (listener, base) = common.listener().await?;
-        announce("wechat", &base, &dir, &merchant.settings(&base));
+        introduce("wechat", &base, &dir, &merchant.settings(&base));
         common.simulate(provider, listener, &base, stop).await
     }
 }
@@ -161,13 +161,13 @@ pub(crate) async fn tell<P: Provider>(sim: &Sim<P>) {
 }
 
 /// Says where it is, and how the shop is told of it.
-fn announce(channel: &str, base: &str, dir: &Path, settings: &[(&str, String)]) {
-    println!("{channel} simulator up: {base} | keys {}", dir.display());
-    println!("  --set pay.{channel}.enabled=true");
+fn introduce(channel: &str, base: &str, dir: &Path, settings: &[(&str, String)]) {
+    announce(&format!("{channel} simulator up: {base} | keys {}", dir.display()));
+    announce(&format!("  --set pay.{channel}.enabled=true"));
     for (key, value) in settings {
-        println!("  --set pay.{channel}.{key}={value}");
+        announce(&format!("  --set pay.{channel}.{key}={value}"));
     }
-    println!("  --set pay.{channel}.notify_url=<the gateway>/api/v1/callbacks/{channel}");
+    announce(&format!("  --set pay.{channel}.notify_url=<the gateway>/api/v1/callbacks/{channel}"));
 }
 
 impl Common {

@@ -7,7 +7,7 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     str::FromStr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -38,6 +38,12 @@ const OPEN_PATIENCE: Duration = Duration::from_secs(5);
 const OPEN_PAUSE: Duration = Duration::from_millis(50);
 
 type Result<T, E = DbErr> = std::result::Result<T, E>;
+
+/// The URL of a file, whatever its name.
+pub(super) fn url(file: &Path) -> String {
+    // What a URL would take for the start of something else.
+    format!("sqlite://{}", file.display().to_string().replace('%', "%25").replace('?', "%3F"))
+}
 
 /// The file that a URL names.
 pub(super) fn file(url: &str) -> Result<PathBuf> {

@@ -126,9 +126,10 @@ impl Report {
         }
     }
 
-    /// Whether the audit is clean and every answer was of the class it must be.
+    /// Whether the audit is clean, every answer was of the class it must be, and there was an order at all: a shop that
+    /// was never reached has shown nothing.
     pub fn is_right(&self) -> bool {
-        self.audit.is_clean() && self.wrong == 0
+        self.audit.is_clean() && self.wrong == 0 && self.orders > 0
     }
 
     /// Everything, with the audit under `audit`.
@@ -193,6 +194,9 @@ impl fmt::Display for Report {
         writeln!(f, "{}\n{table}", self.audit)?;
         for wrong in &self.wrong_answers {
             writeln!(f, "wrong answer: {wrong}")?;
+        }
+        if self.orders == 0 {
+            writeln!(f, "no order was placed")?;
         }
         write!(f, "{}", if self.is_right() { "right" } else { "WRONG" })
     }
@@ -272,6 +276,13 @@ mod tests {
     fn a_wrong_answer_is_not_right() {
         assert!(report(&["mixed"], &[], clean()).is_right());
         assert!(!report(&["mixed"], &["one coupon: two orders"], clean()).is_right());
+    }
+
+    #[test]
+    fn nothing_placed_is_nothing_shown() {
+        let report = Report { orders: 0, ..report(&["confirm"], &[], clean()) };
+        assert!(!report.is_right());
+        assert!(report.to_string().contains("no order was placed"));
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! Dead letters as text for people, as JSON for programs.
 
-use std::fmt;
+use std::{error::Error, fmt};
 
 use serde::Serialize;
 use shop_common::{dead::Letter, time::Millis};
 
 use super::is_open;
+use crate::say::say;
 
 /// What is listed.
 #[derive(Default, Serialize)]
@@ -58,10 +59,9 @@ pub(super) struct Done<'a> {
 }
 
 /// Prints `what`, as text or as JSON.
-pub(super) fn print(what: &(impl fmt::Display + Serialize), json: bool) -> Result<(), serde_json::Error> {
+pub(super) fn print(what: &(impl fmt::Display + Serialize), json: bool) -> Result<(), Box<dyn Error + Send + Sync>> {
     let text = if json { serde_json::to_string(what)? } else { what.to_string() };
-    println!("{text}");
-    Ok(())
+    Ok(say(&text)?)
 }
 
 impl Listed {

@@ -12,6 +12,7 @@ use shop_pay::payment::refund::Refund;
 use shop_proto::pay::v1 as wire;
 
 use super::is_refused;
+use crate::say::say;
 
 /// What is listed.
 #[derive(Default, Serialize)]
@@ -61,8 +62,7 @@ pub(super) enum Done {
 /// Prints `what`, as text or as JSON.
 pub(super) fn print(what: &(impl fmt::Display + Serialize), json: bool) -> Result<(), Box<dyn Error + Send + Sync>> {
     let text = if json { serde_json::to_string(what)? } else { what.to_string() };
-    println!("{text}");
-    Ok(())
+    Ok(say(&text)?)
 }
 
 impl Listed {

@@ -102,8 +102,12 @@ async fn read_source(args: &ReplayArgs, signer: &dyn Signer) -> Outcome<Option<V
             recording::read(BufReader::new(file), can_sign).map_err(|error| format!("{}: {error}", path.display()))?
         }
         Source::Shop(shop) => {
-            let url = if shop.contains("://") { shop.to_owned() } else { format!("sqlite://{shop}/pay.db") };
-            let pay = open_to_look(&DatabaseConfig { url: Secret::new(url), max_connections: 2 }).await?;
+            let database = if shop.contains("://") {
+                DatabaseConfig { url: Secret::new(shop), max_connections: 2 }
+            } else {
+                DatabaseConfig::sqlite(&Path::new(shop).join("pay.db"), 2)
+            };
+            let pay = open_to_look(&database).await?;
             let recorded = store::recorded(&pay).await;
             pay.close().await;
             recorded?.into_iter().filter(|one| one.channel == signer.channel()).collect()

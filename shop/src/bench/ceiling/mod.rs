@@ -13,7 +13,6 @@ use std::{
 
 use sea_orm::ConnectionTrait;
 use shop_common::{
-    config::Secret,
     db::{DatabaseConfig, Db, Failure},
     time::Clock,
 };
@@ -73,8 +72,7 @@ async fn place(schemas: &Schemas, next: &AtomicI64, batch: usize) -> Result<(), 
 
 /// How long the disk takes to make one row durable.
 async fn commits(dir: &Path) -> Outcome<Latencies> {
-    let url = Secret::new(format!("sqlite://{}", dir.join("commit.db").display()));
-    let db = Db::connect(&DatabaseConfig { url, max_connections: 1 }).await?;
+    let db = Db::connect(&DatabaseConfig::sqlite(&dir.join("commit.db"), 1)).await?;
     db.write_tx(async |tx| Ok(tx.execute_unprepared("CREATE TABLE t (n BIGINT)").await?)).await?;
     let mut latencies = Latencies::new()?;
     for _ in 0..COMMITS {
