@@ -1,6 +1,6 @@
 //! Puts the services of one process together: databases, migrations, links, listeners to the bus, sweepers.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{fs, sync::Arc};
 
 use shop_common::{
     db::{DatabaseConfig, Db, Failure},

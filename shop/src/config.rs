@@ -9,7 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use shop_broker::BrokerConfig;
 use shop_common::{
-    config::{ConfigError, Secret, at_least_one, load},
+    config::{ConfigError, at_least_one, load},
     db::DatabaseConfig,
     service::{ServerLimits, SweeperConfig},
 };
