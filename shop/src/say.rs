@@ -1,6 +1,12 @@
 //! What commands print.
 
-use std::io::{self, ErrorKind, Write};
+use std::{
+    error::Error,
+    fmt::Display,
+    io::{self, ErrorKind, Write},
+};
+
+use serde::Serialize;
 
 /// Prints `text` and a line's end.
 ///
@@ -12,6 +18,15 @@ pub(crate) fn say(text: &str) -> io::Result<()> {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         said => said,
     }
+}
+
+/// Prints `what`, as text or as JSON.
+///
+/// # Errors
+/// It is no JSON, or could not be written.
+pub(crate) fn print(what: &(impl Display + Serialize), json: bool) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let text = if json { serde_json::to_string(what)? } else { what.to_string() };
+    Ok(say(&text)?)
 }
 
 /// Prints what nobody waits for: where it cannot be written, the log says so, and work goes on.

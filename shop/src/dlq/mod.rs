@@ -15,7 +15,7 @@ use shop_common::{
 };
 
 use self::view::{Done, Listed, Shown};
-use crate::{assemble::open_to_look, beside::operator, config::Config};
+use crate::{assemble::open_to_look, beside::operator, config::Config, say};
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -81,14 +81,14 @@ async fn list(config: &Config, service: Option<&str>, all: bool, json: bool) -> 
         listed.add(name, dead::letters(&db, all).await?);
         db.close().await;
     }
-    view::print(&listed, json)?;
+    say::print(&listed, json)?;
     Ok(if listed.open == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn show(config: &Config, id: &str, json: bool) -> Outcome<ExitCode> {
     let (service, db, letter) = find(config, id).await?;
     let body = dead::body(&db, &letter).await?.ok_or_else(|| unknown(id))?;
-    view::print(&Shown::new(service, letter, body), json)?;
+    say::print(&Shown::new(service, letter, body), json)?;
     db.close().await;
     Ok(ExitCode::SUCCESS)
 }
@@ -113,7 +113,7 @@ async fn settle(config: &Config, id: &str, discard: Option<&str>, json: bool) ->
         "dead letter: {action} of {id} by {who}"
     );
     let dealt = dealt?;
-    view::print(&Done { id, action, result }, json)?;
+    say::print(&Done { id, action, result }, json)?;
     Ok(match dealt {
         Dealt::Done | Dealt::Already(_) => ExitCode::SUCCESS,
         Dealt::Refused(_) | Dealt::Gone => ExitCode::FAILURE,

@@ -1,12 +1,11 @@
 //! Dead letters as text for people, as JSON for programs.
 
-use std::{error::Error, fmt};
+use std::fmt;
 
 use serde::Serialize;
 use shop_common::{dead::Letter, time::Millis};
 
 use super::is_open;
-use crate::say::say;
 
 /// What is listed.
 #[derive(Default, Serialize)]
@@ -56,12 +55,6 @@ pub(super) struct Done<'a> {
     pub(super) id: &'a str,
     pub(super) action: &'a str,
     pub(super) result: String,
-}
-
-/// Prints `what`, as text or as JSON.
-pub(super) fn print(what: &(impl fmt::Display + Serialize), json: bool) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let text = if json { serde_json::to_string(what)? } else { what.to_string() };
-    Ok(say(&text)?)
 }
 
 impl Listed {

@@ -25,6 +25,7 @@ use crate::{
     assemble::open_to_look,
     beside::{deps, nobody, operator, spare_ids},
     config::Config,
+    say,
 };
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
@@ -92,7 +93,7 @@ pub(crate) async fn run(config: &Config, told: RefundArgs) -> Outcome<ExitCode> 
         Action::List { all } => return list(config, all, json).await,
     };
     match done {
-        Ok(done) => view::print(&done, json).map(|()| ExitCode::SUCCESS),
+        Ok(done) => say::print(&done, json).map(|()| ExitCode::SUCCESS),
         Err(error) if error.verdict() == Verdict::Refused => {
             eprintln!("shop: {error}");
             Ok(ExitCode::FAILURE)
@@ -146,7 +147,7 @@ async fn list(config: &Config, all: bool, json: bool) -> Outcome<ExitCode> {
         Ok(listed)
     });
     let listed = listed.await??;
-    view::print(&listed, json)?;
+    say::print(&listed, json)?;
     Ok(if listed.refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -1,6 +1,6 @@
 //! Refunds as text for people, as JSON for programs.
 
-use std::{error::Error, fmt};
+use std::fmt;
 
 use serde::Serialize;
 use shop_common::{
@@ -12,7 +12,6 @@ use shop_pay::payment::refund::Refund;
 use shop_proto::pay::v1 as wire;
 
 use super::is_refused;
-use crate::say::say;
 
 /// What is listed.
 #[derive(Default, Serialize)]
@@ -57,12 +56,6 @@ pub(super) enum Done {
         order_id: OrderId,
         result: &'static str,
     },
-}
-
-/// Prints `what`, as text or as JSON.
-pub(super) fn print(what: &(impl fmt::Display + Serialize), json: bool) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let text = if json { serde_json::to_string(what)? } else { what.to_string() };
-    Ok(say(&text)?)
 }
 
 impl Listed {
