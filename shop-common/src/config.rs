@@ -43,7 +43,7 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
-/// Most of anything: more seconds than this overflow a moment.
+/// Most of anything: beyond all use, and far from where a moment overflows.
 const MOST: u64 = 1 << 40;
 
 /// Reads a number that must be at least 1, where none of it would be a standstill, or a loop without a pause.
@@ -94,7 +94,8 @@ fn layered<T: DeserializeOwned>(
     environment: Environment,
     flags: &[(&str, String)],
 ) -> Result<T, ConfigError> {
-    let mut builder = Config::builder().add_source(File::from_str(defaults, FileFormat::Toml));
+    let defaults = Config::builder().add_source(File::from_str(defaults, FileFormat::Toml)).build()?;
+    let mut builder = Config::builder().add_source(defaults.clone());
     if let Some(file) = file {
         is_file(file)?;
         builder = builder.add_source(File::from(file).format(FileFormat::Toml));
@@ -104,18 +105,25 @@ fn layered<T: DeserializeOwned>(
         builder = builder.set_override(*key, value.as_str())?;
     }
     let config = builder.build()?;
-    no_fractions("", &config.cache)?;
+    fits("", Some(&defaults.cache), &config.cache)?;
     config.try_deserialize()
 }
 
-/// Nothing here is measured in fractions, and where a whole number is wanted the source would round one.
-fn no_fractions(key: &str, value: &Value) -> Result<(), ConfigError> {
-    match &value.kind {
-        ValueKind::Float(number) => Err(ConfigError::Message(format!("{key}: {number:?} is not a whole number"))),
-        ValueKind::Array(values) => values.iter().try_for_each(|value| no_fractions(key, value)),
-        ValueKind::Table(section) => section.iter().try_for_each(|(name, value)| {
+/// Whether each value is of its default's kind. The source would take *true* and *on* for 1, and round a fraction.
+fn fits(key: &str, default: Option<&Value>, value: &Value) -> Result<(), ConfigError> {
+    let refuse = |why: &str| Err(ConfigError::Message(format!("{why} for key `{key}`")));
+    match (default.map(|default| &default.kind), &value.kind) {
+        (_, ValueKind::Float(number)) => refuse(&format!("{number:?} is not a whole number")),
+        (Some(ValueKind::I64(_)), ValueKind::Boolean(is)) => refuse(&format!("{is} is not a number")),
+        (Some(ValueKind::I64(_)), ValueKind::String(text)) if text.parse::<i128>().is_err() => {
+            refuse(&format!("{text:?} is not a whole number"))
+        }
+        (Some(ValueKind::Boolean(_)), ValueKind::I64(number)) => refuse(&format!("{number} is neither true nor false")),
+        (_, ValueKind::Array(values)) => values.iter().try_for_each(|value| fits(key, None, value)),
+        (default, ValueKind::Table(section)) => section.iter().try_for_each(|(name, value)| {
             let key = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
-            no_fractions(&key, value)
+            let default = if let Some(ValueKind::Table(section)) = default { section.get(name) } else { None };
+            fits(&key, default, value)
         }),
         _ => Ok(()),
     }
@@ -179,6 +187,31 @@ mod tests {
             assert!(error.contains("section.count"), "{error}");
         }
         assert!(load::<Sample>(DEFAULTS, None, &[("section.count", "10.0".into())]).is_err());
+    }
+
+    #[test]
+    fn a_number_is_a_number_and_a_switch_is_a_switch() {
+        #[derive(Debug, Deserialize)]
+        struct Kinds {
+            count: i64,
+            on: bool,
+        }
+        let kinds = |file: &str, flags: &[(&str, String)]| {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("f.toml");
+            fs::write(&path, file).unwrap();
+            load::<Kinds>("count = 1\non = true", Some(&path), flags).map(|kinds| (kinds.count, kinds.on))
+        };
+        assert_eq!(kinds("count = -7\non = false", &[]).unwrap(), (-7, false));
+        assert_eq!(kinds("", &[("count", "7".into()), ("on", "false".into())]).unwrap(), (7, false));
+        for (key, file) in [("count", "count = true"), ("on", "on = 1")] {
+            assert!(kinds(file, &[]).unwrap_err().to_string().contains(key), "{file}");
+        }
+        for text in ["true", "on", "yes", "7s", ""] {
+            let error = kinds("", &[("count", text.into())]).unwrap_err().to_string();
+            assert!(error.contains("count"), "{error}");
+        }
+        assert!(kinds("", &[("on", "2".into())]).is_err());
     }
 
     #[derive(Debug, Deserialize)]

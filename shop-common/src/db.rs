@@ -23,7 +23,7 @@ use sea_orm::{
     AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DbErr, IsolationLevel,
     RuntimeErr, Statement, TransactionOptions, TransactionTrait,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use sqlx::MySqlPool;
 
 use self::{
@@ -60,6 +60,7 @@ pub type Result<T, E = Failure> = std::result::Result<T, E>;
 #[serde(deny_unknown_fields)]
 pub struct DatabaseConfig {
     /// `sqlite://<file>` or `mysql://<user>:<password>@<host>/<schema>`.
+    #[serde(deserialize_with = "address")]
     pub url: Secret,
     /// Connections for reading on SQLite (writing has one more), for everything on MySQL.
     #[serde(deserialize_with = "at_least_one")]
@@ -97,6 +98,17 @@ impl DatabaseConfig {
     pub fn file(&self) -> Result<Option<PathBuf>> {
         let url = self.url.reveal();
         Ok(if url.starts_with("sqlite:") { Some(sqlite::file(url)?) } else { None })
+    }
+}
+
+/// None is for whoever reads the configuration to choose.
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
+    let url = Secret::deserialize(deserializer)?;
+    let (text, engines) = (url.reveal(), ["sqlite:", "mysql:"]);
+    if text.is_empty() || engines.iter().any(|engine| text.starts_with(engine)) {
+        Ok(url)
+    } else {
+        Err(D::Error::custom("must be sqlite://FILE or mysql://USER:PASSWORD@HOST/SCHEMA"))
     }
 }
 

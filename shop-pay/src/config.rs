@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use shop_common::{batch::Limits, config::Secret, db::DatabaseConfig, outbox::RelayConfig};
+use shop_common::{batch::Limits, config::Secret, db::DatabaseConfig, outbox::RelayConfig, time::Clock};
+
+use crate::channel::{alipay::Alipay, sandbox::Sandbox, wechat::Wechat};
 
 /// Key id of the built-in key of the sandbox.
 pub const DEMO_KID: &str = "demo";
@@ -157,6 +159,24 @@ pub enum BadConfig {
 }
 
 impl Config {
+    /// Whether a service could be made of it: all that [`crate::Pay::new`] refuses, with nothing opened.
+    ///
+    /// # Errors
+    /// [`BadConfig`].
+    pub fn check(&self) -> Result<(), BadConfig> {
+        self.query_after()?;
+        if self.sandbox.enabled {
+            Sandbox::check(&self.sandbox)?;
+        }
+        if self.alipay.enabled {
+            Alipay::new(&self.alipay, Clock::system())?;
+        }
+        if self.wechat.enabled {
+            Wechat::new(&self.wechat, Clock::system())?;
+        }
+        Ok(())
+    }
+
     /// How long a payment may be silent before its channel is asked.
     pub(crate) fn query_after(&self) -> Result<Duration, BadConfig> {
         match self.query_after_s {

@@ -49,9 +49,11 @@ impl Refunds {
         let refund_id = RefundId::new(self.ids.next().await?);
         let refund = self.refund.run(RefundPayment(NewRefund { refund_id, pay_id, amount, request }), None).await??;
         self.wake.notify_one();
-        let amount = refund.amount;
-        let (reason, operator) = refund.request.as_ref().map(|it| (&*it.reason, &*it.operator)).unwrap_or_default();
-        tracing::info!(refund.id = %refund.refund_id, pay.id = %pay_id, %amount, reason, operator, "payment {pay_id}: {amount} go back");
+        if refund.refund_id == refund_id {
+            let amount = refund.amount;
+            let (reason, operator) = refund.request.as_ref().map(|it| (&*it.reason, &*it.operator)).unwrap_or_default();
+            tracing::info!(refund.id = %refund_id, pay.id = %pay_id, %amount, reason, operator, "payment {pay_id}: {amount} go back");
+        }
         Ok(refund)
     }
 

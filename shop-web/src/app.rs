@@ -1,8 +1,7 @@
 //! What every handler is given: the clients of the services, the limits, whom to believe.
 
-use std::{fmt, ops::Deref, sync::Arc, time::Duration};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
-use metrics_exporter_prometheus::PrometheusHandle;
 use shop_common::{
     code::ShopCode,
     error::ShopError,
@@ -58,21 +57,6 @@ impl Links {
     }
 }
 
-/// What operators ask for.
-#[derive(Clone)]
-pub struct Ops {
-    /// Whether the process can do its work now, for `/readyz`.
-    pub is_ready: Arc<dyn Fn() -> bool + Send + Sync>,
-    /// The recorder of the process, for `/metrics`; without one the page is empty.
-    pub metrics: Option<PrometheusHandle>,
-}
-
-impl fmt::Debug for Ops {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ops").finish_non_exhaustive()
-    }
-}
-
 /// The state of the router.
 #[derive(Clone)]
 pub(crate) struct App(Arc<Inner>);
@@ -86,11 +70,10 @@ pub(crate) struct Inner {
     pub(crate) in_flight: Arc<Semaphore>,
     pub(crate) event_streams: Arc<Semaphore>,
     pub(crate) sandbox: Option<Arc<dyn Buyer>>,
-    pub(crate) ops: Ops,
 }
 
 impl App {
-    pub(crate) fn new(config: &Config, links: Links, sandbox: Option<Arc<dyn Buyer>>, ops: Ops) -> Self {
+    pub(crate) fn new(config: &Config, links: Links, sandbox: Option<Arc<dyn Buyer>>) -> Self {
         Self(Arc::new(Inner {
             links: links.limited(config.max_calls),
             call_timeout: config.call_timeout(),
@@ -100,7 +83,6 @@ impl App {
             in_flight: Arc::new(Semaphore::new(config.max_in_flight)),
             event_streams: Arc::new(Semaphore::new(config.max_event_streams)),
             sandbox,
-            ops,
         }))
     }
 

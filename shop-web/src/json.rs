@@ -32,8 +32,10 @@ impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
 pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let object: Object<T> = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        // What breaks off before its next name or value is at no field that could be told.
         let path = error.path().to_string();
-        unreadable(&path, error.inner())
+        let known = if path == "?" { "." } else { path.trim_end_matches(".?") };
+        unreadable(known, error.inner())
     })?;
     deserializer.end().map_err(|error| unreadable(".", &error))?;
     Ok(object.0)
@@ -128,6 +130,29 @@ impl Serialize for Moment {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_that_breaks_off_is_at_the_last_field_it_names() {
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        #[expect(dead_code, reason = "it is never read to its end")]
+        struct Outer {
+            inner: Inner,
+        }
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        #[expect(dead_code, reason = "it is never read to its end")]
+        struct Inner {
+            count: i64,
+        }
+        let field = |text: &str| read::<Outer>(text).unwrap_err().error.field;
+        for text in ["", "{", r#"{""#, r#"{"inn"#] {
+            assert_eq!(field(text), None, "{text}");
+        }
+        assert_eq!(field(r#"{"inner":{"co"#).as_deref(), Some("inner"));
+        assert_eq!(field(r#"{"inner":{"count":"#).as_deref(), Some("inner.count"));
+        assert_eq!(field(r#"{"inner":{"count":true}}"#).as_deref(), Some("inner.count"));
+    }
 
     fn literal(text: &str) -> Literal {
         serde_json::from_str(text).unwrap()

@@ -1,14 +1,30 @@
 //! For operators: health, readiness, metrics. Never limited: an overloaded gateway is still alive.
 
+use std::{fmt, sync::Arc};
+
 use axum::extract::State;
 use http::{StatusCode, header};
+use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::app::App;
+/// What operators ask for.
+#[derive(Clone)]
+pub struct Ops {
+    /// Whether the process can do its work now, for `/readyz`.
+    pub is_ready: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// The recorder of the process, for `/metrics`; without one the page is empty.
+    pub metrics: Option<PrometheusHandle>,
+}
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
+impl fmt::Debug for Ops {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ops").finish_non_exhaustive()
+    }
+}
+
+pub(crate) fn routes() -> OpenApiRouter<Ops> {
     OpenApiRouter::new().routes(routes!(healthz)).routes(routes!(readyz)).routes(routes!(metrics))
 }
 
@@ -32,8 +48,8 @@ pub(crate) async fn healthz() -> axum::Json<Condition> {
         (status = 200, description = "Ready", body = Condition),
         (status = 503, description = "Not ready", body = Condition),
     ))]
-pub(crate) async fn readyz(State(app): State<App>) -> (StatusCode, axum::Json<Condition>) {
-    if (app.ops.is_ready)() {
+pub(crate) async fn readyz(State(ops): State<Ops>) -> (StatusCode, axum::Json<Condition>) {
+    if (ops.is_ready)() {
         (StatusCode::OK, axum::Json(Condition { status: "ready" }))
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, axum::Json(Condition { status: "not ready" }))
@@ -43,7 +59,7 @@ pub(crate) async fn readyz(State(app): State<App>) -> (StatusCode, axum::Json<Co
 /// Metrics in the text format of Prometheus.
 #[utoipa::path(get, path = "/metrics", tag = "operations",
     responses((status = 200, description = "Metrics", body = String, content_type = "text/plain")))]
-pub(crate) async fn metrics(State(app): State<App>) -> ([(header::HeaderName, &'static str); 1], String) {
-    let page = app.ops.metrics.as_ref().map(metrics_exporter_prometheus::PrometheusHandle::render);
+pub(crate) async fn metrics(State(ops): State<Ops>) -> ([(header::HeaderName, &'static str); 1], String) {
+    let page = ops.metrics.as_ref().map(PrometheusHandle::render);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page.unwrap_or_default())
 }

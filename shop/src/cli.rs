@@ -116,7 +116,7 @@ enum Command {
     /// A payment provider to test against, with faults; its books end with it.
     #[command(subcommand)]
     Sim(Box<sim::Wanted>),
-    /// Prints the configuration in force, secrets as ***.
+    /// Prints the configuration in force, secrets as ***; exit 1 if `up` would refuse it.
     Config,
 }
 
@@ -142,10 +142,14 @@ pub async fn run(cli: Cli) -> ExitCode {
 }
 
 async fn command(cli: Cli) -> Outcome {
-    let config = Config::read(cli.common.config.as_deref(), &cli.common.flags())?;
+    let config = cli.common.read(&[])?;
     match cli.command {
-        Command::Config => say(&toml::to_string(&config)?)?,
-        Command::Demo { json } => return Box::pin(show_demo(json)).await,
+        Command::Config => {
+            say(&toml::to_string(&config)?)?;
+            exposure::check(&config, &exposure::listeners(&config))?;
+            config.pay.check()?;
+        }
+        Command::Demo { json } => return Box::pin(show_demo(json, &cli.common)).await,
         Command::Up => up(&config).await?,
         Command::Goods => role(Role::Goods, &config).await?,
         Command::Coupon => role(Role::Coupon, &config).await?,
@@ -157,12 +161,14 @@ async fn command(cli: Cli) -> Outcome {
         Command::Migrate => {
             telemetry::init(&config.log.filter);
             open_all(&config).await?.close().await;
+            say("every schema is up to date")?;
         }
         Command::Seed => {
             telemetry::init(&config.log.filter);
             let schemas = open_all(&config).await?;
             seed(&schemas).await?;
             schemas.close().await;
+            say("the course's goods, user and coupon are there")?;
         }
         Command::Bench(args) => return Box::pin(show_bench(&args, &config, &cli.common)).await,
         Command::Reconcile(wanted) => return show_reconcile(&config, &wanted).await,
@@ -189,9 +195,9 @@ fn said(text: &str, is_right: bool) -> Outcome {
     Ok(if is_right { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn show_demo(json: bool) -> Outcome {
+async fn show_demo(json: bool, common: &Common) -> Outcome {
     telemetry::init("error");
-    let report = Box::pin(demo(recorder()?)).await?;
+    let report = Box::pin(demo(|more| common.read(more), recorder()?)).await?;
     let text = if json { serde_json::to_string_pretty(&report)? } else { report.to_string() };
     said(&text, report.is_right())
 }
@@ -221,11 +227,7 @@ async fn show_replay(args: &ReplayArgs, config: &Config, common: &Common) -> Out
 
 async fn show_bench(args: &bench::Args, config: &Config, common: &Common) -> Outcome {
     telemetry::init(&config.log.filter);
-    let config_of = |more: &[(&str, String)]| {
-        let flags: Vec<(&str, String)> = common.flags().into_iter().chain(more.iter().cloned()).collect();
-        Ok(Config::read(common.config.as_deref(), &flags)?)
-    };
-    let report = Box::pin(bench(args, config_of, recorder()?)).await?;
+    let report = Box::pin(bench(args, |more| common.read(more), recorder()?)).await?;
     let text = if args.json { serde_json::to_string_pretty(&report.to_json()?)? } else { report.to_string() };
     said(&text, report.is_right())
 }
@@ -264,8 +266,11 @@ async fn up(config: &Config) -> Result<(), Box<dyn Error + Send + Sync>> {
 async fn role(role: Role, config: &Config) -> Result<(), Box<dyn Error + Send + Sync>> {
     telemetry::init(&config.log.filter);
     let mut stop = Stop::listen()?;
-    let running = stop.unless_asked(Box::pin(role.start(config))).await?;
-    announce(&format!("{role:?} up: public gRPC {} | internal gRPC {}", running.public, running.internal));
+    let metrics = config.ops.listen.map(|_| recorder()).transpose()?;
+    let running = stop.unless_asked(Box::pin(role.start(config, metrics))).await?;
+    let operations = running.operations.map_or_else(String::new, |address| format!(" | operations {address}"));
+    let (public, internal) = (running.public, running.internal);
+    announce(&format!("{role:?} up: public gRPC {public} | internal gRPC {internal}{operations}"));
     stop.asked().await;
     stop.or_at_once(Box::pin(running.stop())).await;
     Ok(())
@@ -309,6 +314,12 @@ fn recorder() -> Result<PrometheusHandle, Box<dyn Error + Send + Sync>> {
 }
 
 impl Common {
+    /// The configuration, under `more` flags beside those that were given.
+    fn read(&self, more: &[(&str, String)]) -> Result<Config, Box<dyn Error + Send + Sync>> {
+        let flags: Vec<(&str, String)> = self.flags().into_iter().chain(more.iter().cloned()).collect();
+        Ok(Config::read(self.config.as_deref(), &flags)?)
+    }
+
     fn flags(&self) -> Vec<(&str, String)> {
         let data_dir = self.data_dir.iter().map(|dir| ("data_dir", dir.display().to_string()));
         data_dir.chain(self.set.iter().map(|(key, value)| (key.as_str(), value.clone()))).collect()

@@ -1,18 +1,22 @@
 //! The configuration of the binary: one section per service, and what belongs to the process.
 
 use std::{
+    io,
     net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use shop_broker::BrokerConfig;
 use shop_common::{
     config::{ConfigError, at_least_one, load},
     db::DatabaseConfig,
+    id::Generator,
+    mq::check_instance,
     service::{ServerLimits, SweeperConfig},
 };
+use tempfile::TempDir;
 
 use crate::exposure::AllowConfig;
 
@@ -26,6 +30,7 @@ pub struct Config {
     /// Where the embedded parts keep their files.
     pub data_dir: PathBuf,
     /// Name of this instance.
+    #[serde(deserialize_with = "instance")]
     pub instance: String,
     /// Section `id`.
     pub id: IdConfig,
@@ -33,6 +38,8 @@ pub struct Config {
     pub log: LogConfig,
     /// Section `grpc`.
     pub grpc: GrpcConfig,
+    /// Section `ops`.
+    pub ops: OpsConfig,
     /// Section `calls`.
     pub calls: CallsConfig,
     /// Section `shutdown`.
@@ -64,6 +71,7 @@ pub struct Config {
 #[serde(deny_unknown_fields)]
 pub struct IdConfig {
     /// Worker number, 0..=1023.
+    #[serde(deserialize_with = "worker")]
     pub worker: i32,
 }
 
@@ -93,6 +101,15 @@ impl GrpcConfig {
     pub(crate) fn limits(self) -> ServerLimits {
         ServerLimits { max_in_flight: self.max_in_flight, max_connections: self.max_connections }
     }
+}
+
+/// Section `ops`.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpsConfig {
+    /// Where a role other than the gateway serves health, readiness and metrics over HTTP; nowhere by default.
+    #[serde(deserialize_with = "address_or_none")]
+    pub listen: Option<SocketAddr>,
 }
 
 /// Section `calls`.
@@ -166,6 +183,22 @@ impl MqConfig {
     }
 }
 
+fn address_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(D::Error::custom) }
+}
+
+fn worker<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
+    let generator = Generator::new(i32::deserialize(deserializer)?).map_err(D::Error::custom)?;
+    Ok(generator.worker())
+}
+
+fn instance<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    check_instance(&name).map_err(D::Error::custom)?;
+    Ok(name)
+}
+
 /// The flags of a fresh shop in this process, whatever else is configured: its files in `data_dir`, a broker inside, free
 /// ports.
 pub(crate) fn fresh(data_dir: &Path) -> Vec<(&'static str, String)> {
@@ -198,6 +231,15 @@ impl Config {
             }
         }
         Ok(config)
+    }
+
+    /// A directory for a fresh shop, gone with its handle: beneath `data_dir` where that exists, else in the machine's place
+    /// for temporary files.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub(crate) fn fresh_dir(&self) -> io::Result<TempDir> {
+        if self.data_dir.is_dir() { tempfile::tempdir_in(&self.data_dir) } else { tempfile::tempdir() }
     }
 
     fn databases_mut(&mut self) -> [(&'static str, &mut DatabaseConfig); 5] {

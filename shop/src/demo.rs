@@ -9,28 +9,27 @@ use std::{error::Error, time::Instant};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 
-use crate::{config::Config, running::Shop};
+use crate::{
+    config::{Config, fresh},
+    running::Shop,
+};
 
-/// What the demo runs on: its own directory and ports, sweepers that come too late to help, and no look ahead, so that
-/// the second order is refused by who keeps the balance, in the middle of its saga.
-fn flags(data_dir: &str) -> Vec<(&'static str, String)> {
-    vec![
-        ("data_dir", data_dir.to_owned()),
-        ("grpc.listen", "127.0.0.1:0".to_owned()),
-        ("web.listen", "127.0.0.1:0".to_owned()),
-        ("sweeper.interval_ms", "600000".to_owned()),
-        ("order.look_before_saga", "false".to_owned()),
-    ]
-}
+/// What the demo runs on beside what every fresh shop has: sweepers that come too late to help, and no look ahead, so
+/// that the second order is refused by who keeps the balance, in the middle of its saga.
+const OWN: [(&str, &str); 2] = [("sweeper.interval_ms", "600000"), ("order.look_before_saga", "false")];
 
-/// Runs the demo.
+/// Runs the demo. `config_of` reads the configuration under further flags.
 ///
 /// # Errors
 /// The shop could not be started or asked; a figure that is wrong is not an error but stands in the report.
-pub async fn demo(metrics: PrometheusHandle) -> Result<Report, Box<dyn Error + Send + Sync>> {
+pub async fn demo(
+    config_of: impl Fn(&[(&str, String)]) -> Result<Config, Box<dyn Error + Send + Sync>>,
+    metrics: PrometheusHandle,
+) -> Result<Report, Box<dyn Error + Send + Sync>> {
     let started = Instant::now();
-    let data_dir = tempfile::tempdir()?;
-    let config = Config::read(None, &flags(&data_dir.path().display().to_string()))?;
+    let dir = config_of(&[])?.fresh_dir()?;
+    let own = OWN.map(|(key, value)| (key, value.to_owned()));
+    let config = config_of(&fresh(dir.path()).into_iter().chain(own).collect::<Vec<_>>())?;
     let shop = Shop::start(&config, Some(metrics.clone())).await?;
     crate::seed::seed(&shop.services.schemas).await?;
     let told = story::tell(&shop, &metrics).await;

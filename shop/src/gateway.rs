@@ -37,12 +37,30 @@ pub(crate) async fn serve(
         addresses.push(listener.local_addr().map_err(|error| at("web.listen", error))?);
         listeners.push(listener);
     }
-    let ready = shutdown.clone();
-    let ops = Ops { is_ready: Arc::new(move || ready.is_ready()), metrics };
-    let router = shop_web::router(&config.web, links, buyer, ops);
+    let router = shop_web::router(&config.web, links, buyer, ops(&shutdown, metrics));
     let (web, grace) = (config.web.clone(), config.shutdown.grace());
     let serving = tokio::spawn(async move { shop_web::serve(&web, listeners, router, grace, shutdown).await });
     Ok((addresses, serving))
+}
+
+/// Serves health, readiness and metrics alone on `listen`.
+pub(crate) async fn serve_operations(
+    config: &Config,
+    listen: SocketAddr,
+    metrics: Option<PrometheusHandle>,
+    shutdown: Shutdown,
+) -> Result<(SocketAddr, JoinHandle<()>), StartError> {
+    let listener = bind(listen).await?;
+    let address = listener.local_addr().map_err(|error| at("ops.listen", error))?;
+    let router = shop_web::operations(ops(&shutdown, metrics));
+    let (web, grace) = (config.web.clone(), config.shutdown.grace());
+    let serving = tokio::spawn(async move { shop_web::serve(&web, vec![listener], router, grace, shutdown).await });
+    Ok((address, serving))
+}
+
+fn ops(shutdown: &Shutdown, metrics: Option<PrometheusHandle>) -> Ops {
+    let ready = shutdown.clone();
+    Ops { is_ready: Arc::new(move || ready.is_ready()), metrics }
 }
 
 /// The buyer's page, where the sandbox is on; `pay` is where its books are.

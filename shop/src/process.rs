@@ -3,6 +3,8 @@
 use std::{io, net::SocketAddr};
 
 use futures::future::join_all;
+use prost::{DecodeError, Message};
+use prost_types::FileDescriptorSet;
 use shop_broker::{Broker, BrokerError};
 use shop_common::{
     db::Failure,
@@ -60,6 +62,9 @@ pub enum StartError {
     /// Reflection.
     #[error("reflection: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
+    /// The descriptors that reflection shows.
+    #[error("descriptors: {0}")]
+    Descriptors(#[from] DecodeError),
     /// Where another service is found.
     #[error("internal.{0} is no address like http://host:port")]
     Address(&'static str),
@@ -165,22 +170,22 @@ pub(crate) async fn connect_bus(config: &Config) -> Result<(Option<Broker>, Shar
     Ok((broker, bus))
 }
 
-/// Serves what clients may call, with health and reflection.
+/// Serves what clients may call, with health and reflection of `services`.
 pub(crate) async fn serve_public(
     config: &Config,
     mut routes: RoutesBuilder,
-    services: &[&'static str],
+    services: Vec<&'static str>,
     shutdown: Shutdown,
 ) -> Result<Public, StartError> {
     let (reporter, health) = tonic_health::server::health_reporter();
-    for service in services {
+    for service in &services {
         reporter.set_service_status(*service, ServingStatus::Serving).await;
     }
     routes.add_service(health);
-    routes.add_service(reflection().build_v1()?);
-    routes.add_service(reflection().build_v1alpha()?);
+    routes.add_service(reflection(&services)?.build_v1()?);
+    routes.add_service(reflection(&services)?.build_v1alpha()?);
     let (address, serving) = serve(config.grpc.listen, routes, config.grpc.limits(), shutdown).await?;
-    Ok(Public { address, serving, health: Some(Health { reporter, services: services.to_vec() }) })
+    Ok(Public { address, serving, health: Some(Health { reporter, services }) })
 }
 
 /// Serves `routes` on `listen` until it is stopped.
@@ -200,8 +205,16 @@ pub(crate) async fn serve(
     Ok((address, serving))
 }
 
-fn reflection() -> tonic_reflection::server::Builder<'static> {
-    tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(shop_proto::DESCRIPTORS)
+/// Describes what this listener serves; the internal services stand in the same files and are not on it.
+fn reflection(services: &[&str]) -> Result<tonic_reflection::server::Builder<'static>, DecodeError> {
+    let mut files = FileDescriptorSet::decode(shop_proto::DESCRIPTORS)?;
+    for file in &mut files.file {
+        let package = file.package().to_owned();
+        file.service.retain(|service| services.contains(&format!("{package}.{}", service.name()).as_str()));
+    }
+    Ok(tonic_reflection::server::Builder::configure()
+        .register_file_descriptor_set(files)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET))
 }
 
 /// Binds `address`.

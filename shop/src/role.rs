@@ -28,6 +28,7 @@ use crate::{
     config::{Config, InternalConfig},
     exposure, gateway,
     process::{Process, StartError, Stopping, at, connect_bus, serve, serve_public},
+    running::OPERATORS_SERVICE,
 };
 
 /// What a process of its own may be.
@@ -51,6 +52,8 @@ pub struct Running {
     pub public: SocketAddr,
     /// Where its internal services listen.
     pub internal: SocketAddr,
+    /// Where its health, readiness and metrics are, if anywhere.
+    pub operations: Option<SocketAddr>,
     process: Process,
     db: Db,
 }
@@ -58,6 +61,7 @@ pub struct Running {
 /// What a role brings.
 struct Part {
     public: RoutesBuilder,
+    named: Vec<&'static str>,
     internal: RoutesBuilder,
     sweeps: Vec<Arc<dyn Sweep>>,
     relay: Option<Relay>,
@@ -65,11 +69,11 @@ struct Part {
 }
 
 impl Role {
-    /// Starts the role; returns when it can be called.
+    /// Starts the role; returns when it can be called. `metrics` are shown on `ops.listen`.
     ///
     /// # Errors
     /// See [`StartError`].
-    pub async fn start(self, config: &Config) -> Result<Running, StartError> {
+    pub async fn start(self, config: &Config, metrics: Option<PrometheusHandle>) -> Result<Running, StartError> {
         if config.mq.name_server.is_empty() {
             return Err(StartError::NoNameServer);
         }
@@ -83,10 +87,18 @@ impl Role {
         let (broker, bus) = connect_bus(config).await?;
         let (switch, shutdown) = shutdown::channel();
         let part = self.part(config, deps(config, &db, &bus, &shutdown), ids)?;
-        let public = serve_public(config, part.public, &[self.public_service()], shutdown.clone()).await?;
+        let public = serve_public(config, part.public, part.named, shutdown.clone()).await?;
         let (internal, serving_internal) =
             serve(internal, part.internal, config.grpc.limits(), shutdown.clone()).await?;
         let mut tasks = vec![public.serving, serving_internal];
+        let operations = match config.ops.listen {
+            Some(listen) => Some(gateway::serve_operations(config, listen, metrics, shutdown.clone()).await?),
+            None => None,
+        };
+        let operations = operations.map(|(address, serving)| {
+            tasks.push(serving);
+            address
+        });
         let (interval, clock) = (config.sweeper.interval(), Clock::system());
         let relays: Vec<Relay> = part.relay.into_iter().collect();
         let run = |relay: &Relay| tokio::spawn(relay.clone().run(interval, clock.clone(), shutdown.clone()));
@@ -94,7 +106,7 @@ impl Role {
         tasks.push(tokio::spawn(sweep_until_stopped(part.sweeps, interval, part.wake, clock, shutdown)));
         let stopping = Stopping { switch, health: public.health, config: config.shutdown };
         let process = Process { bus, broker, stopping, tasks, relays, claims };
-        Ok(Running { public: public.address, internal, process, db })
+        Ok(Running { public: public.address, internal, operations, process, db })
     }
 
     /// Whether its rows have ids of its own making.
@@ -138,6 +150,7 @@ impl Role {
         let others = Others::find(&config.internal)?.limited(config.calls.max_in_flight);
         let mut part = Part {
             public: Routes::builder(),
+            named: vec![self.public_service()],
             internal: Routes::builder(),
             sweeps: Vec::new(),
             relay: None,
@@ -182,6 +195,7 @@ impl Role {
                 add!(pay);
                 if exposure::serves_operators(config, &[config.grpc.listen]) {
                     pay.add_operators(&mut part.public);
+                    part.named.push(OPERATORS_SERVICE);
                 }
                 pay.listen();
                 (part.sweeps, part.relay, part.wake) = (pay.sweeps(), Some(pay.relay()), pay.wake());

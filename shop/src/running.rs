@@ -13,7 +13,7 @@ use crate::{
     process::{Process, StartError, Stopping, connect_bus, serve_public},
 };
 
-/// The public services by name, for health.
+/// The public services by name, for health and reflection.
 pub const PUBLIC_SERVICES: [&str; 5] = [
     "shop.order.v1.OrderService",
     "shop.pay.v1.PayService",
@@ -21,6 +21,9 @@ pub const PUBLIC_SERVICES: [&str; 5] = [
     "shop.coupon.v1.CouponService",
     "shop.user.v1.UserService",
 ];
+
+/// What operators call, where they are served.
+pub(crate) const OPERATORS_SERVICE: &str = "shop.pay.v1.RefundService";
 
 /// A running shop.
 pub struct Shop {
@@ -49,13 +52,14 @@ impl Shop {
         let services = Services::build(config, schemas, shared, |routes| routes)?;
         services.listen();
         let mut tasks = services.start(config);
-        let mut public = Routes::builder();
+        let (mut public, mut named) = (Routes::builder(), PUBLIC_SERVICES.to_vec());
         services.add_public(&mut public);
         let with_operators = exposure::serves_operators(config, &exposure::listeners(config));
         if with_operators {
             services.pay.add_operators(&mut public);
+            named.push(OPERATORS_SERVICE);
         }
-        let public = serve_public(config, public, &PUBLIC_SERVICES, shutdown.clone()).await?;
+        let public = serve_public(config, public, named, shutdown.clone()).await?;
         tasks.push(public.serving);
         let links = gateway::links_of_one(&services.link, with_operators);
         let buyer = gateway::buyer(config, &services.link);

@@ -6,7 +6,7 @@ pub mod memory;
 pub mod rocketmq;
 mod rules;
 
-pub use rules::{delay_within, retry_after};
+pub use rules::{check_instance, delay_within, retry_after};
 
 use std::{sync::Arc, time::Duration};
 

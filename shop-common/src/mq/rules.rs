@@ -56,7 +56,7 @@ pub(super) fn message(message: &Outgoing) -> Result<(), PublishError> {
 pub(super) fn subscription(subscription: &Subscription) -> Result<(), PublishError> {
     name("topic", &subscription.topic)?;
     name("group", &subscription.group)?;
-    name("instance", &subscription.instance)?;
+    check_instance(&subscription.instance)?;
     subscription.tags.iter().try_for_each(|tag| {
         refuse(tag.is_empty(), || "empty tag".to_owned())?;
         property("tag", tag)
@@ -64,6 +64,14 @@ pub(super) fn subscription(subscription: &Subscription) -> Result<(), PublishErr
 }
 
 /// `^[%|a-zA-Z0-9_-]+$`.
+/// Refuses a name of an instance that no member of a group may have.
+///
+/// # Errors
+/// [`PublishError::Rejected`].
+pub fn check_instance(instance: &str) -> Result<(), PublishError> {
+    name("instance", instance)
+}
+
 fn name(what: &str, name: &str) -> Result<(), PublishError> {
     let legal = |c: char| c.is_ascii_alphanumeric() || "%|_-".contains(c);
     refuse(name.is_empty() || name.len() > NAME_MAX || !name.chars().all(legal), || format!("illegal {what} {name:?}"))

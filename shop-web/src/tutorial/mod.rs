@@ -40,8 +40,6 @@ use crate::{
 
 /// The course's number and text of success.
 const SUCCESS: (i32, &str) = (1, "正确");
-/// The course's number of a failure that has none of its own.
-const FAIL: i32 = 0;
 /// `isPaid` of a paid payment: in the course's table, and in copies of the course.
 const PAID: [i64; 2] = [2, 70002];
 
@@ -163,12 +161,7 @@ async fn hint(app: &App, pay_id: i64) -> Result<Answer, Status> {
     let answer = if is_paid {
         Answer::success()
     } else {
-        Answer {
-            success: false,
-            message: "the channel does not say that it is paid".into(),
-            code: FAIL,
-            ..Answer::success()
-        }
+        Answer::failure(&ShopError::from(ShopCode::PaymentNotPaid).because("the channel does not say that it is paid"))
     };
     Ok(answer.of(payment.as_ref()))
 }

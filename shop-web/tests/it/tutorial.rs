@@ -206,7 +206,7 @@ async fn a_callback_is_only_a_hint() {
     let world = World::new();
     let body = format!(r#"{{"payId":{PAYMENT},"isPaid":2}}"#);
     let answer = world.post_as_nobody(CALLBACK, body.clone()).await;
-    let expected = r#"{"success":false,"message":"the channel does not say that it is paid","code":0,"orderId":"352537369385242624","payId":"352542415984402432"}"#;
+    let expected = r#"{"success":false,"message":"the channel does not say that it is paid","code":70010,"orderId":"352537369385242624","payId":"352542415984402432"}"#;
     assert_eq!((answer.status.as_u16(), answer.text.as_str()), (200, expected));
     world.fake.set_paid();
     let answer = world.post_as_nobody(CALLBACK, body).await;

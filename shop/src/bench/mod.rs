@@ -59,8 +59,10 @@ pub async fn bench(
         None => World::embedded(config_of, metrics).await?,
         Some(target) => World::elsewhere(&config_of(&[])?, target).await?,
     };
+    let scene = Scene::new(args, &world).await?;
     rows::write(&world.schemas).await?;
-    let loaded = load(args, &world).await;
+    scene.check().await?;
+    let loaded = load(args, scene, world.is_embedded()).await;
     let settled = settle(&world).await;
     let engine = world.engine();
     Box::pin(world.stop()).await;
@@ -74,8 +76,8 @@ pub async fn bench(
 }
 
 /// The load itself; what the process used is counted from its first order to its last answer.
-async fn load(args: &Args, world: &World) -> Outcome<(Tally, Duration, Process)> {
-    let scene = Arc::new(Scene::new(args, world).await?);
+async fn load(args: &Args, scene: Scene, is_embedded: bool) -> Outcome<(Tally, Duration, Process)> {
+    let scene = Arc::new(scene);
     let tally = Arc::new(Mutex::new(Tally::new()?));
     let bar = progress::start(args, Arc::clone(&tally));
     let (before, started) = (Usage::of_process()?, Instant::now());
@@ -90,7 +92,7 @@ async fn load(args: &Args, world: &World) -> Outcome<(Tally, Duration, Process)>
     }
     let (took, used) = (started.elapsed(), Usage::of_process()?);
     bar.stop().await;
-    let process = Process::new(used.since(before), world.is_embedded());
+    let process = Process::new(used.since(before), is_embedded);
     let tally = std::mem::replace(&mut *tally.lock().unwrap_or_else(PoisonError::into_inner), Tally::new()?);
     Ok((tally, took, process))
 }

@@ -30,6 +30,8 @@ const CONFIRMED: &str = "confirmed";
 /// Everything a visit needs.
 pub(super) struct Scene {
     client: Client,
+    /// Where the client's shop is.
+    address: String,
     /// None where the sandbox has no key.
     signer: Option<SandboxSigner>,
     buyers: Buyers,
@@ -40,17 +42,30 @@ pub(super) struct Scene {
 
 impl Scene {
     pub(super) async fn new(args: &Args, world: &World) -> Outcome<Self> {
-        let client = match args.protocol {
-            Protocol::Grpc => Client::Grpc(Grpc::connect(&world.grpc).await?),
-            Protocol::Rest => Client::Rest(Rest::new(&world.rest)?),
+        let (client, address) = match args.protocol {
+            Protocol::Grpc => (Client::Grpc(Grpc::connect(&world.grpc).await?), &world.grpc),
+            Protocol::Rest => (Client::Rest(Rest::new(&world.rest)?), &world.rest),
         };
         Ok(Self {
             client,
+            address: address.clone(),
             signer: sandbox_signer(&world.sandbox).ok(),
             buyers: Buyers::new(rows::users()),
             run: rand::random(),
             seed: args.seed,
         })
+    }
+
+    /// Whether the shop answers, and has the rows of the benchmark.
+    pub(super) async fn check(&self) -> Outcome<()> {
+        let Self { address, .. } = self;
+        match self.client.score(rows::PENNILESS).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.code == ShopCode::UserNotFound => {
+                Err(format!("{address}: its databases are not those of the configuration: --data-dir, --config").into())
+            }
+            Err(error) => Err(format!("{address}: no shop that answers there: {error}").into()),
+        }
     }
 
     /// Visit `number` of the run.

@@ -35,14 +35,12 @@ enum Place {
 }
 
 impl World {
-    /// A fresh shop in a directory of its own: under `data_dir` where that is said and exists, else in the machine's
-    /// place for temporary files.
+    /// A fresh shop in a directory of its own.
     pub(super) async fn embedded(
         config_of: impl Fn(&[(&str, String)]) -> Outcome<Config>,
         metrics: PrometheusHandle,
     ) -> Outcome<Self> {
-        let wanted = config_of(&[])?;
-        let dir = if wanted.data_dir.is_dir() { tempfile::tempdir_in(&wanted.data_dir)? } else { tempfile::tempdir()? };
+        let dir = config_of(&[])?.fresh_dir()?;
         let config = config_of(&fresh(dir.path()))?;
         let shop = Shop::start(&config, Some(metrics)).await?;
         Ok(Self {

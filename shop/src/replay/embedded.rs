@@ -32,7 +32,7 @@ pub(super) struct Embedded {
 
 impl Embedded {
     pub(super) async fn start(side: &Side, file: Option<&Path>, flags: &[(&str, String)]) -> Outcome<Self> {
-        let dir = tempfile::tempdir()?;
+        let dir = Config::read(file, flags)?.fresh_dir()?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let of_channel = side.settings(&format!("http://{}", listener.local_addr()?));
         // An order costs what its goods cost.

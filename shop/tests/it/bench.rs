@@ -1,12 +1,12 @@
 //! `shop bench`: load, checks of the answers, audit and figures, on a shop of its own and on one that runs.
 
-use std::{path::Path, process::ExitStatus};
+use std::{net::TcpListener, path::Path, process::ExitStatus};
 
 use serde_json::Value;
 use shop_testkit::participant::execute;
 use tempfile::tempdir;
 
-use crate::child::{Up, run, schemas, stderr, stdout};
+use crate::child::{Up, run, schemas, stderr, stdout, succeeds};
 
 /// A benchmark of a few orders; how it ended and what it said.
 async fn bench(data_dir: &Path, args: &[&str]) -> (ExitStatus, Value) {
@@ -85,5 +85,28 @@ async fn a_shop_that_runs_is_loaded_again_and_again_and_audited() {
     .await;
     let (status, report) = bench(dir.path(), &["confirm", "--clients", "4", "--target", &address]).await;
     assert_eq!((status.code(), &report["audit"]["clean"], number(&report, "/wrong")), (Some(1), &false.into(), 0));
+    up.kill().await;
+}
+
+/// Run against the wrong place, it says what is wrong there, and loads nobody.
+#[tokio::test]
+async fn the_wrong_shop_is_no_target() {
+    let (here, elsewhere) = (tempdir().unwrap(), tempdir().unwrap());
+    succeeds(here.path(), &["migrate"]).await;
+    let up = Up::start(elsewhere.path(), &[]).await;
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (grpc, web) = (up.grpc, up.web);
+    for (protocol, address, why) in [
+        ("grpc", nobody, "nobody serves gRPC there"),
+        ("rest", nobody, "no shop that answers there"),
+        ("grpc", grpc, "its databases are not those of the configuration"),
+        ("rest", web, "its databases are not those of the configuration"),
+    ] {
+        let address = format!("http://{address}");
+        let output = run(here.path(), &["bench", "confirm", "--protocol", protocol, "--target", &address]).await;
+        assert_eq!(output.status.code(), Some(1));
+        let told = stderr(&output);
+        assert!(told.contains(&address) && told.contains(why), "{protocol} {address}: {told}");
+    }
     up.kill().await;
 }

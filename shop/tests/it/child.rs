@@ -34,6 +34,12 @@ pub(crate) async fn run(data_dir: &Path, args: &[&str]) -> Output {
     shop(data_dir, args).output().await.unwrap()
 }
 
+/// Runs it to its end, which must be a good one.
+pub(crate) async fn succeeds(data_dir: &Path, args: &[&str]) {
+    let output = run(data_dir, args).await;
+    assert!(output.status.success(), "{args:?}: {}{}", stdout(&output), stderr(&output));
+}
+
 /// What a process wrote to standard output.
 pub(crate) fn stdout(output: &Output) -> &str {
     str::from_utf8(&output.stdout).unwrap()

@@ -1,6 +1,11 @@
 //! What the commands of the binary promise (contract §3).
 
-use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+    time::Duration,
+};
 
 use futures::{StreamExt, stream};
 use serde_json::Value;
@@ -14,7 +19,7 @@ use tonic::{Code, transport::Channel};
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 use tonic_reflection::pb::{v1, v1alpha};
 
-use crate::child::{self, Up, endpoint, run, shop, stderr, stdout};
+use crate::child::{self, Up, endpoint, run, shop, stderr, stdout, succeeds};
 
 const USER: i64 = 345_963_634_385_633_280;
 const GOODS: i64 = 345_959_443_973_935_104;
@@ -186,6 +191,42 @@ async fn a_number_that_stops_everything_is_refused_by_its_key() {
     succeeds(&data, &args).await;
 }
 
+/// What `up` would not start with, `config` says no to, and prints it all the same.
+#[tokio::test]
+async fn config_refuses_what_up_would_refuse() {
+    let dir = tempdir().unwrap();
+    let data = dir.path().join("data");
+    let with_setting = async |setting: &str, command| run(&data, &["--set", setting, command]).await;
+    for (setting, why) in [
+        ("id.worker=1024", "id.worker must be in 0..=1023"),
+        ("instance=a/b", "illegal instance"),
+        ("order.database.url=postgres://localhost/order", "must be sqlite://FILE or mysql://"),
+        ("order.pay_timeout_s=on", "not a whole number for key `order.pay_timeout_s`"),
+        ("pay.query_after_s=0", "pay.query_after_s"),
+        ("pay.sandbox.keys.demo=short", "pay.sandbox.keys.demo"),
+        ("pay.alipay.enabled=true", "pay.alipay."),
+        ("pay.wechat.enabled=true", "pay.wechat."),
+        ("grpc.listen=0.0.0.0:0", "web.allow_unauthenticated_user_header"),
+    ] {
+        for command in ["config", "up"] {
+            let output = timeout(PATIENCE, with_setting(setting, command)).await.expect("it starts");
+            assert_eq!(output.status.code(), Some(1), "{command} with {setting}");
+            assert!(stderr(&output).contains(why), "{command} with {setting}: {}", stderr(&output));
+        }
+    }
+    let output = with_setting("pay.query_after_s=0", "config").await;
+    assert!(stdout(&output).contains("query_after_s = 0"), "{}", stdout(&output));
+}
+
+#[tokio::test]
+async fn the_demo_runs_with_what_is_set() {
+    let dir = tempdir().unwrap();
+    let output = run(dir.path(), &["--set", "pay.sandbox.enabled=false", "demo"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("no such payment channel"), "{}", stderr(&output));
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "its own directory is gone");
+}
+
 #[tokio::test]
 async fn migrate_and_seed_may_be_repeated() {
     let dir = tempdir().unwrap();
@@ -216,11 +257,6 @@ async fn migrate_and_seed_may_be_repeated() {
         assert_eq!(number(db, sql).await, expected, "{sql}");
     }
     schemas.close().await;
-}
-
-async fn succeeds(data_dir: &Path, args: &[&str]) {
-    let output = run(data_dir, args).await;
-    assert!(output.status.success(), "{args:?}: {}", stderr(&output));
 }
 
 #[tokio::test]
@@ -318,7 +354,7 @@ async fn health(channel: &Channel, service: &str) -> Result<ServingStatus, Code>
     Ok(answer.into_inner().status())
 }
 
-/// Both versions list the public services and know a message by name.
+/// Both versions list what is served on the port, operators' calls among it, and know a service by name.
 async fn reflects(channel: &Channel) {
     macro_rules! ask {
         ($version:ident, $request:ident, $argument:expr) => {{
@@ -334,8 +370,10 @@ async fn reflects(channel: &Channel) {
         ($version:ident) => {
             use $version::server_reflection_response::MessageResponse;
             let MessageResponse::ListServicesResponse(list) = ask!($version, ListServices, "") else { panic!() };
-            let names: Vec<&str> = list.service.iter().map(|service| service.name.as_str()).collect();
-            assert!(PUBLIC.iter().all(|service| names.contains(service)), "{names:?}");
+            let names: BTreeSet<&str> = list.service.iter().map(|service| service.name.as_str()).collect();
+            let ours: BTreeSet<&str> = names.iter().copied().filter(|name| name.starts_with("shop.")).collect();
+            assert_eq!(ours, PUBLIC.into_iter().chain(["shop.pay.v1.RefundService"]).collect(), "and nothing internal");
+            assert!(names.contains("grpc.health.v1.Health"), "{names:?}");
             let symbol = "shop.order.v1.OrderService";
             let found = ask!($version, FileContainingSymbol, symbol);
             assert!(matches!(found, MessageResponse::FileDescriptorResponse(_)));

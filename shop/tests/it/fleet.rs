@@ -46,6 +46,8 @@ pub(crate) struct Fleet {
     name_server: String,
     /// How each service is reached, by `ROLE public` and `ROLE internal`, and the gateway.
     doors: BTreeMap<String, Proxy>,
+    /// Where each service's own pages for operators are.
+    operations: BTreeMap<&'static str, String>,
 }
 
 /// What clients call of `role`.
@@ -121,6 +123,7 @@ impl Fleet {
             running: BTreeMap::new(),
             name_server: "127.0.0.1:0".to_owned(),
             doors: BTreeMap::new(),
+            operations: BTreeMap::new(),
         };
         for role in SERVICES {
             fleet.doors.insert(public(role), Proxy::start().await);
@@ -153,9 +156,10 @@ impl Fleet {
         match said.as_slice() {
             ["Broker", "up:", "name", "server", address] => (*address).clone_into(&mut self.name_server),
             ["Web", "up:", "REST", address] => self.door(&public(role)).lead_to(address),
-            [_, "up:", "public", "gRPC", clients, "|", "internal", "gRPC", services] => {
+            [_, "up:", "public", "gRPC", clients, "|", "internal", "gRPC", services, "|", "operations", operators] => {
                 self.door(&public(role)).lead_to(clients);
                 self.door(&internal(role)).lead_to(services);
+                self.operations.insert(role, (*operators).to_owned());
             }
             _ => panic!("{line}"),
         }
@@ -175,11 +179,17 @@ impl Fleet {
             keys.push(format!("{service}.internal_listen=127.0.0.1:0"));
             if *service == role {
                 keys.push(format!("id.worker={worker}"));
+                keys.push("ops.listen=127.0.0.1:0".to_owned());
                 keys.push(format!("{service}.database.url={}", self.databases.url_of(service)));
             }
         }
         keys.extend(self.keys.iter().cloned());
         keys
+    }
+
+    /// A page for operators of a service.
+    pub(crate) fn operations(&self, service: &str, path: &str) -> String {
+        format!("http://{}{path}", self.operations[service])
     }
 
     /// How something is reached; see [`public`] and [`internal`].

@@ -40,6 +40,7 @@ mod refund_command;
 mod refund_suite;
 mod replay;
 mod restored;
+mod retake_command;
 mod roles;
 mod saga_table;
 mod sequences;

@@ -14,7 +14,7 @@ use shop_testkit::{
 };
 use tempfile::tempdir;
 
-use crate::child::{self, Up, run, stderr, stdout};
+use crate::child::{self, Up, run, stderr, stdout, succeeds};
 
 const USER: i64 = 345_963_634_385_633_280;
 const GOODS: i64 = 345_959_443_973_935_104;
@@ -47,11 +47,6 @@ async fn refund(data: &Path, args: &[&str]) -> (Option<i32>, Value) {
     let output = run(data, &[&["refund", "--json"], args].concat()).await;
     let said = serde_json::from_str(stdout(&output)).unwrap_or_else(|_| stderr(&output).into());
     (output.status.code(), said)
-}
-
-async fn succeeds(data: &Path, args: &[&str]) {
-    let output = run(data, args).await;
-    assert!(output.status.success(), "{args:?}: {}{}", stdout(&output), stderr(&output));
 }
 
 #[tokio::test]

@@ -317,3 +317,53 @@ async fn the_provider_is_ahead(world: &World, newest: &Stage) {
     );
     world.schemas.pay.read().execute_unprepared(&copy).await.unwrap();
 }
+
+/// What an operator types runs on MySQL as it does on SQLite, and does what it says to the rows.
+#[tokio::test]
+async fn every_statement_of_the_manual_runs_on_every_engine() {
+    for world in World::on_all_engines(&[]).await {
+        let world = world.stocked().await;
+        let paid = world.confirm(order("paid")).await.unwrap();
+        let payment = world.paid(&paid).await;
+        world.settle_everything().await;
+        let (lost, lost_payment, refund) = (paid.order_id + 1, payment.pay_id + 1, payment.pay_id + 2);
+        let values = [
+            id(":order_id", lost),
+            id(":user_id", USER),
+            id(":money_fen", BALANCE_USED),
+            id(":pay_fen", DUE),
+            (":coupon_id", "NULL".to_owned()),
+            id(":goods_id", GOODS),
+            id(":line_no", 1),
+            id(":quantity", 1),
+            id(":pay_id", lost_payment),
+            (":channel", "sandbox".to_owned()),
+            id(":refund_id", refund),
+            id(":fen", DUE),
+        ];
+        let (orders, payments) = (&world.schemas.order, &world.schemas.pay);
+        for (db, what) in [
+            (orders, LOST_ORDER),
+            (orders, LOST_LINE),
+            (orders, GIVE_BACK),
+            (orders, CLOSE),
+            (payments, LOST_PAYMENT),
+            (payments, LOST_REFUND),
+            (payments, JUDGE),
+        ] {
+            by_the_manual(db, &world, what, &values).await;
+        }
+        for (db, sql, expected) in [
+            (orders, format!("SELECT owed AS n FROM trade_order WHERE order_id = {lost} AND order_status = 3"), 13),
+            (orders, format!("SELECT owed AS n FROM trade_order WHERE order_id = {}", paid.order_id), 8),
+            (orders, format!("SELECT COUNT(*) AS n FROM trade_order_item WHERE order_id = {lost}"), 1),
+            (payments, format!("SELECT COUNT(*) AS n FROM trade_pay_order WHERE order_id = {lost}"), 1),
+            (payments, format!("SELECT owed AS n FROM trade_pay WHERE pay_id = {lost_payment}"), 40),
+            (payments, format!("SELECT order_id AS n FROM trade_refund WHERE refund_id = {refund}"), lost),
+            (payments, format!("SELECT owed AS n FROM trade_pay WHERE pay_id = {}", payment.pay_id), 3),
+        ] {
+            assert_eq!(number(db, &sql).await, expected, "{sql}");
+        }
+        world.end().await;
+    }
+}

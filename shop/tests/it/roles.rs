@@ -115,6 +115,10 @@ async fn six_processes_serve_orders_from_end_to_end() {
     client.order_until("it is paid", &order, |order| order.pay_status() == PayStatus::Paid).await;
     client.points_until(980).await;
     assert_eq!(client.notify(&fleet, &payment).await, "success", "told twice");
+    for service in ["order", "user"] {
+        let page = reqwest::get(fleet.operations(service, "/metrics")).await.unwrap().text().await.unwrap();
+        assert!(page.contains("shop_messages_handled_total"), "{service} counts what it has handled: {page}");
+    }
 
     a_paid_order_goes_back(&fleet, &mut client).await;
     a_killed_role_comes_back(&mut fleet, &mut client).await;
@@ -164,7 +168,13 @@ async fn each_says_that_it_serves(fleet: &Fleet) {
     }
     for page in ["/healthz", "/readyz", "/metrics"] {
         assert_eq!(reqwest::get(fleet.page(page)).await.unwrap().status(), 200, "{page}");
+        for service in SERVICES {
+            let answer = reqwest::get(fleet.operations(service, page)).await.unwrap();
+            assert_eq!(answer.status(), 200, "{service}{page}");
+        }
     }
+    let elsewhere = reqwest::get(fleet.operations("goods", "/api/v1/goods")).await.unwrap();
+    assert_eq!(elsewhere.status(), 404, "nothing but pages for operators");
 }
 
 /// Paid on the buyer's page, which the gateway shows of the sandbox in another process; then cancelled.

@@ -71,13 +71,7 @@ impl Sandbox {
         limits: Limits,
         wake: Arc<Notify>,
     ) -> Result<Self, BadConfig> {
-        if !matches!(config.merchant_id.chars().count(), 1..=64) {
-            return Err(BadConfig::Merchant);
-        }
-        if config.pay_url_prefix.chars().count() > PREFIX_MAX {
-            return Err(BadConfig::PayUrlPrefix);
-        }
-        let keys = Arc::new(Keyring::new(config)?);
+        let keys = Arc::new(keyring(config)?);
         let books =
             Batcher::of_transactions(db.clone(), clock, limits, |tx, acts, now| Box::pin(store::act(tx, acts, now)));
         Ok(Self {
@@ -89,6 +83,14 @@ impl Sandbox {
             tutorial_mode: config.tutorial_mode,
             wake,
         })
+    }
+
+    /// Whether [`Self::new`] would take it.
+    ///
+    /// # Errors
+    /// [`BadConfig`].
+    pub(crate) fn check(config: &SandboxConfig) -> Result<(), BadConfig> {
+        keyring(config).map(drop)
     }
 
     /// What the buyer is shown of a trade: how much it is about, and where it stands.
@@ -137,6 +139,16 @@ impl Sandbox {
     async fn act(&self, act: Act) -> Result<Acted> {
         Ok(self.books.run(act, None).await?)
     }
+}
+
+fn keyring(config: &SandboxConfig) -> Result<Keyring, BadConfig> {
+    if !matches!(config.merchant_id.chars().count(), 1..=64) {
+        return Err(BadConfig::Merchant);
+    }
+    if config.pay_url_prefix.chars().count() > PREFIX_MAX {
+        return Err(BadConfig::PayUrlPrefix);
+    }
+    Keyring::new(config)
 }
 
 #[async_trait]

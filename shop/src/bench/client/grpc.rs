@@ -39,7 +39,9 @@ impl Grpc {
     pub(in crate::bench) async fn connect(address: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         let endpoint = Channel::from_shared(address.to_owned())?.tcp_nodelay(true);
         let channels = futures::future::join_all((0..CONNECTIONS).map(|_| endpoint.connect())).await;
-        Ok(Self { channels: channels.into_iter().collect::<Result<_, Error>>()?, turn: AtomicUsize::new(0) })
+        let channels = channels.into_iter().collect::<Result<_, Error>>();
+        let channels = channels.map_err(|_| format!("{address}: nobody serves gRPC there"))?;
+        Ok(Self { channels, turn: AtomicUsize::new(0) })
     }
 
     fn channel(&self) -> Result<Channel> {
