@@ -304,6 +304,13 @@ fn mysql(url: &str, max_connections: u32) -> ConnectOptions {
                 Ok(())
             })
         })
+        // The pool itself waits without limit for one that was left in the middle of a question, and keeps its place.
+        .after_release(|connection, _| {
+            Box::pin(async move {
+                let answer = tokio::time::timeout(ACQUIRE_TIMEOUT, sqlx::Connection::ping(connection)).await;
+                answer.map_err(|_| sqlx::Error::PoolTimedOut)?.map(|()| true)
+            })
+        })
     });
     options
 }

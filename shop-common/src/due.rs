@@ -7,8 +7,9 @@
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use futures::future::join_all;
 use sea_orm::{ConnectionTrait, QueryResult, Statement, TryGetable, Value};
-use tokio::sync::Notify;
+use tokio::{sync::watch, time::timeout};
 
 use crate::{
     db::{Db, Failure, Result, Tx},
@@ -202,6 +203,10 @@ fn named(rows: impl ExactSizeIterator<Item = String>) -> String {
     if more == 0 { first } else { format!("{first} and {more} more") }
 }
 
+/// Longest round: the leases of its rows ended long ago, and a database that vanished without a word is not waited for
+/// until TCP gives up on it.
+const ROUND_MAX: Duration = Duration::from_mins(2);
+
 /// Something a sweeper does again and again.
 #[async_trait]
 pub trait Sweep: Send + Sync + 'static {
@@ -212,22 +217,50 @@ pub trait Sweep: Send + Sync + 'static {
     async fn run_once(&self, now: Millis) -> Result<usize, Failure>;
 }
 
-/// Runs every sweep until nothing is due, then waits for `wake` or the interval (with jitter), until it is stopped.
+/// Wakes sweepers before their pause is over; said while one works, it is heard when that is done.
+#[derive(Clone, Debug, Default)]
+pub struct Wake(watch::Sender<()>);
+
+impl Wake {
+    /// Something is due.
+    pub fn now(&self) {
+        self.0.send_replace(());
+    }
+
+    /// Hears of what is said from now on.
+    pub fn listen(&self) -> watch::Receiver<()> {
+        self.0.subscribe()
+    }
+}
+
+/// Runs each sweep until nothing is due, then waits for `wake` or the interval (with jitter), until it is stopped. None
+/// waits for another: one that asks a provider who does not answer holds up nobody.
 pub async fn sweep_until_stopped(
     sweeps: Vec<Arc<dyn Sweep>>,
     interval: Duration,
-    wake: Arc<Notify>,
+    wake: Wake,
     clock: Clock,
     shutdown: Shutdown,
 ) {
+    let swept = sweeps.iter().map(|sweep| sweep_one(sweep, interval, wake.listen(), &clock, &shutdown));
+    join_all(swept).await;
+}
+
+async fn sweep_one(
+    sweep: &Arc<dyn Sweep>,
+    interval: Duration,
+    mut woken: watch::Receiver<()>,
+    clock: &Clock,
+    shutdown: &Shutdown,
+) {
     while !shutdown.is_stopped() {
-        for sweep in &sweeps {
-            round(sweep, &clock, &shutdown).await;
-        }
+        woken.mark_unchanged();
+        round(sweep, clock, shutdown).await;
         let jitter = interval.mul_f64(rand::random_range(0.8..1.2));
         let pause = async {
             tokio::select! {
-                () = wake.notified() => {}
+                // Its sender is held above.
+                _ = woken.changed() => {}
                 () = tokio::time::sleep(jitter) => {}
             }
         };
@@ -239,11 +272,16 @@ async fn round(sweep: &Arc<dyn Sweep>, clock: &Clock, shutdown: &Shutdown) {
     while !shutdown.is_stopped() {
         let (running, now) = (Arc::clone(sweep), clock.now());
         // In a task of its own, so that a panic costs one round and not the sweeper.
-        match tokio::spawn(async move { running.run_once(now).await }).await {
-            Ok(Ok(0)) => return,
-            Ok(Ok(claimed)) => tracing::debug!(sweep = sweep.name(), claimed, "swept"),
-            Ok(Err(error)) => {
+        let swept = tokio::spawn(timeout(ROUND_MAX, async move { running.run_once(now).await }));
+        match swept.await {
+            Ok(Ok(Ok(0))) => return,
+            Ok(Ok(Ok(claimed))) => tracing::debug!(sweep = sweep.name(), claimed, "swept"),
+            Ok(Ok(Err(error))) => {
                 tracing::warn!(sweep = sweep.name(), %error, "sweep failed; trying again later");
+                return;
+            }
+            Ok(Err(_)) => {
+                tracing::error!(sweep = sweep.name(), "sweep did not come to its end; it is given up and tried again");
                 return;
             }
             Err(panic) => {

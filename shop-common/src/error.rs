@@ -60,7 +60,8 @@ impl ShopError {
     /// Reads the error out of a status, of this shop or of the transport.
     ///
     /// Without our details only the gRPC code is left. Anything but a definite answer of ours is *unknown*: the call
-    /// may have run (a lost reply looks like `Unavailable`, a deadline like `Cancelled`).
+    /// may have run (a lost reply looks like `Unavailable`, a deadline like `Cancelled`, a stream that a proxy had enough
+    /// of like `ResourceExhausted`).
     pub fn from_status(status: &Status) -> Self {
         let details = status.get_error_details();
         if let Some(info) = details.error_info()
@@ -71,7 +72,6 @@ impl ShopError {
             return Self { code, field, message: Cow::Owned(status.message().to_owned()) };
         }
         match status.code() {
-            Code::ResourceExhausted => ShopCode::Busy.into(),
             Code::Internal | Code::Unimplemented | Code::InvalidArgument | Code::OutOfRange => {
                 ShopCode::Internal.into()
             }
@@ -170,9 +170,15 @@ mod tests {
 
     #[test]
     fn a_foreign_status_is_never_a_refusal() {
-        for code in
-            [Code::Cancelled, Code::Unknown, Code::DeadlineExceeded, Code::Unavailable, Code::Aborted, Code::DataLoss]
-        {
+        for code in [
+            Code::Cancelled,
+            Code::Unknown,
+            Code::DeadlineExceeded,
+            Code::ResourceExhausted,
+            Code::Unavailable,
+            Code::Aborted,
+            Code::DataLoss,
+        ] {
             assert_eq!(ShopError::from_status(&Status::new(code, "x")).verdict(), Verdict::Unknown, "{code:?}");
         }
         assert_eq!(ShopError::from_status(&Status::new(Code::NotFound, "x")).verdict(), Verdict::Unknown);

@@ -12,7 +12,10 @@ use std::{
 };
 
 use sqlx::{Connection, MySqlConnection, MySqlPool};
-use tokio::{task::AbortHandle, time::sleep};
+use tokio::{
+    task::AbortHandle,
+    time::{sleep, timeout},
+};
 
 use crate::{
     db::{Db, Failure},
@@ -93,9 +96,14 @@ async fn keep(pool: MySqlPool, mut connection: MySqlConnection, ids: Arc<Generat
     let worker = ids.worker();
     loop {
         sleep(HEARTBEAT).await;
-        let Err(error) = connection.ping().await else { continue };
+        let answer = timeout(HEARTBEAT, connection.ping()).await;
+        if matches!(answer, Ok(Ok(()))) {
+            continue;
+        }
         ids.revoke();
-        tracing::error!(worker, %error, "the claim of the worker number is lost; no ids are issued until it is back");
+        tracing::error!(worker, ?answer, "the claim of the worker number is lost; no ids are issued until it is back");
+        // It may only be slow, and would keep the lock from us.
+        drop(connection);
         connection = loop {
             if let Ok(Some(again)) = lock_on_server(&pool, worker).await {
                 break again;

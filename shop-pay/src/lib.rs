@@ -24,7 +24,7 @@ use std::sync::Arc;
 use shop_common::{
     batch::Batcher,
     consume as common_consume,
-    due::Sweep,
+    due::{Sweep, Wake},
     error::ShopError,
     hold::Done,
     id::Generator,
@@ -42,7 +42,6 @@ use shop_proto::{
     },
     topic::ORDER_CANCEL,
 };
-use tokio::sync::Notify;
 use tonic::service::RoutesBuilder;
 
 use crate::{
@@ -58,7 +57,7 @@ use crate::{
     payment::refund::Started,
     reconcile::Reconciler,
     settling::Settling,
-    sweep::{Silence, Sweeper},
+    sweep::{AtChannels, Silence, Sweeper},
     tx::{
         ClosePayments, RefundOrder, answer_refund, clear_owed, close_payments, create_payment, keep_pay_url,
         refund_order, refund_payment, retry_refund, settle_payment, start_refund,
@@ -89,7 +88,7 @@ pub struct Pay {
     sweeper: Arc<Sweeper>,
     silence: Arc<Silence>,
     sandbox: Option<Sandbox>,
-    wake: Arc<Notify>,
+    wake: Wake,
 }
 
 impl Pay {
@@ -120,13 +119,13 @@ impl Pay {
         points: Link,
         more: Vec<Arc<dyn PaymentChannel>>,
     ) -> Result<Self, BadConfig> {
-        let wake: Arc<Notify> = Arc::default();
+        let wake = Wake::default();
         let query_after = config.query_after()?;
         let (db, clock, limits) = (&deps.db, &deps.clock, config.batch);
         let sandbox = config
             .sandbox
             .enabled
-            .then(|| Sandbox::new(&config.sandbox, db.clone(), clock.clone(), limits, Arc::clone(&wake)));
+            .then(|| Sandbox::new(&config.sandbox, db.clone(), clock.clone(), limits, wake.clone()));
         let sandbox = sandbox.transpose()?;
         let mut own: Vec<Arc<dyn PaymentChannel>> = Vec::new();
         own.extend(sandbox.iter().map(|sandbox| -> Arc<dyn PaymentChannel> { Arc::new(sandbox.clone()) }));
@@ -158,7 +157,7 @@ impl Pay {
             ids: Arc::clone(&ids),
             refund: transactions!(deps, limits, refund_payment),
             retry: transactions!(deps, limits, retry_refund),
-            wake: Arc::clone(&wake),
+            wake: wake.clone(),
         };
         let sweeper = Arc::new(Sweeper {
             db: db.clone(),
@@ -202,7 +201,7 @@ impl Pay {
             refund: self.refund.clone(),
             sweeper: Arc::clone(&self.sweeper),
             settling: self.public.settling.clone(),
-            wake: Arc::clone(&self.wake),
+            wake: self.wake.clone(),
         };
         routes.add_service(PaymentStateServiceServer::new(state).max_decoding_message_size(INTERNAL_MESSAGE_BYTES));
         if let Some(sandbox) = self.sandbox() {
@@ -213,19 +212,19 @@ impl Pay {
     /// Listens to the cancel topic.
     pub fn listen(&self) {
         let Deps { db, bus, clock, instance, shutdown } = self.deps.clone();
-        let (orders, close, wake) = (self.orders.clone(), self.close.clone(), Arc::clone(&self.wake));
+        let (orders, close, wake) = (self.orders.clone(), self.close.clone(), self.wake.clone());
         let Some(group) = ORDER_CANCEL.group_of("pay") else { return };
         let handler = common_consume::handler(db, clock, group, move |events| {
-            Box::pin(on_order_cancelled(events, orders.clone(), close.clone(), Arc::clone(&wake)))
+            Box::pin(on_order_cancelled(events, orders.clone(), close.clone(), wake.clone()))
         });
         common_consume::subscribe(bus, ORDER_CANCEL, "pay", &instance, handler, shutdown);
     }
 
-    /// What has to be swept: what payments owe; those of which nobody says anything; and the sandbox's notifications,
-    /// which go through `CallbackPayment`.
+    /// What has to be swept: what payments owe to our own services; what a channel is asked for; payments of which nobody
+    /// says anything; and the sandbox's notifications, which go through `CallbackPayment`.
     pub fn sweeps(&self) -> Vec<Arc<dyn Sweep>> {
-        let (sweeper, silence): (Arc<dyn Sweep>, Arc<dyn Sweep>) = (self.sweeper.clone(), self.silence.clone());
-        let mut sweeps = vec![sweeper, silence];
+        let at_channels = Arc::new(AtChannels(Arc::clone(&self.sweeper)));
+        let mut sweeps: Vec<Arc<dyn Sweep>> = vec![self.sweeper.clone(), at_channels, self.silence.clone()];
         if let Some(sandbox) = self.sandbox() {
             let mut routes = RoutesBuilder::default();
             self.add_public(&mut routes);
@@ -235,8 +234,8 @@ impl Pay {
     }
 
     /// Told when something has become due at once; for `sweep_until_stopped`.
-    pub fn wake(&self) -> Arc<Notify> {
-        Arc::clone(&self.wake)
+    pub fn wake(&self) -> Wake {
+        self.wake.clone()
     }
 
     /// Holds a channel's statements against our books; nothing need be served for it.

@@ -6,13 +6,13 @@ use shop_common::{
     batch::Batcher,
     code::ShopCode,
     db::Db,
+    due::Wake,
     error::{Result, ShopError},
     id::{Generator, PayId, RefundId},
     money::Fen,
     page::Page,
     text,
 };
-use tokio::sync::Notify;
 
 use crate::{
     payment::refund::{NewRefund, Refund, Request, State},
@@ -30,7 +30,7 @@ pub struct Refunds {
     pub(crate) ids: Arc<Generator>,
     pub(crate) refund: Batcher<RefundPayment, Result<Refund>>,
     pub(crate) retry: Batcher<RetryRefund, Option<Refund>>,
-    pub(crate) wake: Arc<Notify>,
+    pub(crate) wake: Wake,
 }
 
 impl Refunds {
@@ -48,7 +48,7 @@ impl Refunds {
         let request = checked(request)?;
         let refund_id = RefundId::new(self.ids.next().await?);
         let refund = self.refund.run(RefundPayment(NewRefund { refund_id, pay_id, amount, request }), None).await??;
-        self.wake.notify_one();
+        self.wake.now();
         if refund.refund_id == refund_id {
             let amount = refund.amount;
             let (reason, operator) = refund.request.as_ref().map(|it| (&*it.reason, &*it.operator)).unwrap_or_default();
@@ -67,7 +67,7 @@ impl Refunds {
         let unknown = || ShopError::at(ShopCode::RefundNotFound, "refund_id");
         let pay_id = known.ok_or_else(unknown)?.pay_id;
         let refund = self.retry.run(RetryRefund { refund_id, pay_id }, None).await?.ok_or_else(unknown)?;
-        self.wake.notify_one();
+        self.wake.now();
         Ok(refund)
     }
 

@@ -5,7 +5,7 @@ use std::{fs, net::SocketAddr, sync::Arc};
 use metrics_exporter_prometheus::PrometheusHandle;
 use shop_common::{
     db::Db,
-    due::{Sweep, sweep_until_stopped},
+    due::{Sweep, Wake, sweep_until_stopped},
     id::Generator,
     link::Link,
     mq::SharedBus,
@@ -20,7 +20,6 @@ use shop_goods::Goods;
 use shop_order::{Links, Order};
 use shop_pay::Pay;
 use shop_user::User;
-use tokio::sync::Notify;
 use tonic::service::{Routes, RoutesBuilder};
 
 use crate::{
@@ -65,7 +64,7 @@ struct Part {
     internal: RoutesBuilder,
     sweeps: Vec<Arc<dyn Sweep>>,
     relay: Option<Relay>,
-    wake: Arc<Notify>,
+    wake: Wake,
 }
 
 impl Role {
@@ -154,7 +153,7 @@ impl Role {
             internal: Routes::builder(),
             sweeps: Vec::new(),
             relay: None,
-            wake: Arc::default(),
+            wake: Wake::default(),
         };
         // The other services read public and internal ones alike, so the internal listener serves both.
         macro_rules! add {

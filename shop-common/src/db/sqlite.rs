@@ -61,13 +61,13 @@ impl Connection {
     pub(super) async fn open(file: PathBuf, patience: Duration) -> Result<Self> {
         let until = Instant::now() + OPEN_PATIENCE;
         loop {
-            let file = file.clone();
-            match aside(move || Ok(open(&file, patience))).await? {
+            let this = file.clone();
+            match aside(move || Ok(open(&this, patience))).await? {
                 Err(error) if is_busy(&error) && Instant::now() < until => sleep(OPEN_PAUSE).await,
                 opened => {
                     return opened
                         .map(|opened| Self(Mutex::new(Some(opened))))
-                        .map_err(|error| away(error.to_string()));
+                        .map_err(|error| away(format!("{}: {error}", file.display())));
                 }
             }
         }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, Value};
 use serde::{Deserialize, Serialize};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::timeout};
 
 use super::{
     delay,
@@ -37,6 +37,8 @@ const PARK: Update = Update {
     guard: "t.id = v.k",
 };
 
+/// Longest claim or sending: a database that vanished without a word is not waited for until TCP gives up on it.
+const PATIENCE: Duration = Duration::from_mins(1);
 /// As much of a reason as the column holds.
 const REMARK_CHARS: usize = 500;
 
@@ -119,15 +121,20 @@ impl Relay {
     /// The place first: rows that are claimed for nobody would only wait for the end of their lease.
     async fn dispatch(&self, pool: &Pool, clock: &Clock) {
         while let Some(place) = pool.place() {
-            let rows = match self.claim(clock.now()).await {
-                Ok(rows) if rows.is_empty() => return,
-                Ok(rows) => rows,
-                Err(error) => return tracing::warn!(%error, "claiming outbox rows failed; trying again later"),
+            let rows = match timeout(PATIENCE, self.claim(clock.now())).await {
+                Ok(Ok(rows)) if rows.is_empty() => return,
+                Ok(Ok(rows)) => rows,
+                Ok(Err(error)) => return tracing::warn!(%error, "claiming outbox rows failed; trying again later"),
+                Err(_) => return tracing::warn!("the database does not answer; outbox rows are claimed later"),
             };
             let (relay, now) = (self.clone(), clock.now());
             place.fill(Box::pin(async move {
-                if let Err(error) = relay.send(rows, now).await {
-                    tracing::warn!(%error, "outbox rows stay until their lease ends");
+                match timeout(PATIENCE, relay.send(rows, now)).await {
+                    Ok(Ok(_)) => {}
+                    Ok(Err(error)) => tracing::warn!(%error, "outbox rows stay until their lease ends"),
+                    Err(_) => {
+                        tracing::warn!("sending did not come to its end; outbox rows stay until their lease ends")
+                    }
                 }
             }));
         }

@@ -13,12 +13,11 @@ use async_trait::async_trait;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use shop_common::{
     db::{Db, Failure, Result},
-    due::{ALARM_FROM, Backoff, Debt, Due, Owing, Sweep, sweep_until_stopped},
+    due::{ALARM_FROM, Backoff, Debt, Due, Owing, Sweep, Wake, sweep_until_stopped},
     due_table, shutdown,
     time::{Clock, Millis},
 };
 use shop_testkit::{Alarms, databases, eventually};
-use tokio::sync::Notify;
 
 use crate::item::{self, due, insert, item};
 
@@ -240,13 +239,13 @@ impl<F: Fn(usize) -> Result<usize> + Send + Sync + 'static> Sweep for Rounds<F> 
 /// Runs sweeps that find nothing in their `rounds`th run, hourly, waking them up until then.
 async fn sweep(rounds: usize, act: impl Fn(usize) -> Result<usize> + Send + Sync + 'static) {
     let sweep = Arc::new(Rounds { count: AtomicUsize::new(0), act });
-    let (wake, (switch, shutdown)) = (Arc::new(Notify::new()), shutdown::channel());
+    let (wake, (switch, shutdown)) = (Wake::default(), shutdown::channel());
     let sweeps: Vec<Arc<dyn Sweep>> = vec![sweep.clone()];
     let interval = Duration::from_hours(1);
     let clock = Clock::manual(NOW);
-    let run = tokio::spawn(sweep_until_stopped(sweeps, interval, Arc::clone(&wake), clock, shutdown));
+    let run = tokio::spawn(sweep_until_stopped(sweeps, interval, wake.clone(), clock, shutdown));
     eventually("enough rounds", Duration::from_secs(30), async || {
-        wake.notify_one();
+        wake.now();
         sweep.count.load(Ordering::SeqCst) >= rounds
     })
     .await;
@@ -257,6 +256,41 @@ async fn sweep(rounds: usize, act: impl Fn(usize) -> Result<usize> + Send + Sync
 #[tokio::test]
 async fn a_sweeper_goes_on_until_nothing_is_due() {
     sweep(5, |round| Ok(usize::from(round < 4))).await;
+}
+
+/// Asks somebody who does not answer, for the first time; then he is gone.
+struct Hangs(AtomicUsize);
+
+#[async_trait]
+impl Sweep for Hangs {
+    fn name(&self) -> &'static str {
+        "hangs"
+    }
+
+    async fn run_once(&self, _now: Millis) -> Result<usize> {
+        if self.0.fetch_add(1, Ordering::SeqCst) == 0 {
+            std::future::pending::<()>().await;
+        }
+        Ok(0)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sweep_that_hangs_holds_up_no_other_and_is_given_up() {
+    let hangs = Arc::new(Hangs(AtomicUsize::new(0)));
+    let others = Arc::new(Rounds { count: AtomicUsize::new(0), act: |_| Ok(0) });
+    let (wake, (switch, shutdown)) = (Wake::default(), shutdown::channel());
+    let sweeps: Vec<Arc<dyn Sweep>> = vec![hangs.clone(), others.clone()];
+    let second = Duration::from_secs(1);
+    let run = tokio::spawn(sweep_until_stopped(sweeps, second, wake, Clock::manual(NOW), shutdown));
+    tokio::time::sleep(100 * second).await;
+    let rounds = others.count.load(Ordering::SeqCst);
+    assert!((80..=130).contains(&rounds), "{rounds}");
+    assert_eq!(hangs.0.load(Ordering::SeqCst), 1);
+    tokio::time::sleep(30 * second).await;
+    assert!(hangs.0.load(Ordering::SeqCst) > 1, "after two minutes it is tried again");
+    switch.stop();
+    run.await.unwrap();
 }
 
 #[tokio::test]

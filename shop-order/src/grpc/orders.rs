@@ -90,7 +90,7 @@ impl OrderService for Orders {
         if let Cancelled::NotCancellable(_) = cancelled {
             return Err(ShopError::at(ShopCode::OrderNotCancellable, "order_id").into());
         }
-        Ok(Response::new(self.owned(request.order_id, request.user_id).await?.into()))
+        Ok(Response::new(self.saga.stored(order.id()).await?.into()))
     }
 
     type WatchOrderStream = Pin<Box<dyn Stream<Item = Result<Order, Status>> + Send>>;

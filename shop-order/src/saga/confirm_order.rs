@@ -1,7 +1,8 @@
 //! The saga on one screen: price, write the order, take stock, coupon and balance, confirm; or give everything back.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
 
+use futures::future::{Either, select};
 use shop_common::{
     code::{ShopCode, Verdict},
     db::Db,
@@ -49,14 +50,11 @@ impl Saga {
     ///
     /// It runs to its end whether or not its caller is still there (traps 16, 21).
     pub(crate) async fn confirm_order(&self, wanted: Wanted, patience: Instant) -> Result<Stored> {
-        let (known, priced) = tokio::join!(self.known(&wanted), self.price(&wanted));
-        if let Some(known) = known? {
-            return self.repeat(known, &wanted, patience).await;
-        }
-        let priced = match priced {
-            Ok(priced) => priced,
+        let priced = match self.known_or_priced(&wanted).await? {
+            Either::Left(known) => return self.repeat(known, &wanted, patience).await,
+            Either::Right(Ok(priced)) => priced,
             // What is not left may have been taken by this very request, sent twice at once.
-            Err(refusal) => match self.known(&wanted).await? {
+            Either::Right(Err(refusal)) => match self.known(&wanted).await? {
                 Some(known) => return self.repeat(known, &wanted, patience).await,
                 None => return Err(refusal),
             },
@@ -123,12 +121,23 @@ impl Saga {
         }
     }
 
+    /// The order if there is one, else its price, which a repeat does not wait for.
+    async fn known_or_priced(&self, wanted: &Wanted) -> Result<Either<Stored, Result<Priced>>> {
+        match select(pin!(self.known(wanted)), pin!(self.price(wanted))).await {
+            Either::Left((known, pricing)) => match known? {
+                Some(known) => Ok(Either::Left(known)),
+                None => Ok(Either::Right(pricing.await)),
+            },
+            Either::Right((priced, known)) => Ok(known.await?.map_or(Either::Right(priced), Either::Left)),
+        }
+    }
+
     async fn known(&self, wanted: &Wanted) -> Result<Option<Stored>> {
         self.known.get((wanted.user_id.get(), wanted.request_id.clone())).await
     }
 
     /// An order that was stored: if it cannot be read, it is *unknown* what became of it, and never *nothing was done*.
-    async fn stored(&self, order_id: OrderId) -> Result<Stored> {
+    pub(crate) async fn stored(&self, order_id: OrderId) -> Result<Stored> {
         let read = store::by_ids(self.db.read(), vec![order_id.get()]).await;
         let read = read.inspect_err(|failure| tracing::error!(order.id = %order_id, %failure, "order cannot be read"));
         Ok(read.ok().and_then(|mut orders| orders.pop()).ok_or(ShopCode::Unknown)?)

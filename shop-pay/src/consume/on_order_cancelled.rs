@@ -1,11 +1,8 @@
 //! The broadcast cancel topic, the fast path of closing payments. The message is a hint: the order service is asked,
 //! and only what it calls cancelled is closed. A message that is lost costs a sweep of the order service.
 
-use std::sync::Arc;
-
-use shop_common::{batch::Batcher, cancelled, error::ShopError, hold::Done, link::Link};
+use shop_common::{batch::Batcher, cancelled, due::Wake, error::ShopError, hold::Done, link::Link};
 use shop_proto::event::OrderCancelled;
-use tokio::sync::Notify;
 
 use crate::tx::ClosePayments;
 
@@ -13,9 +10,9 @@ pub(crate) async fn on_order_cancelled(
     events: Vec<OrderCancelled>,
     orders: Link,
     close: Batcher<ClosePayments, Done>,
-    wake: Arc<Notify>,
+    wake: Wake,
 ) -> Result<(), ShopError> {
     let closed = cancelled::undo(events, orders, &close, |order_id| ClosePayments { order_id }).await;
-    wake.notify_one();
+    wake.now();
     closed
 }

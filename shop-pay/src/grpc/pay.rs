@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use shop_common::{
     batch::Batcher,
-    code::ShopCode,
+    code::{ShopCode, Verdict},
     db::Db,
     error::{Result, ShopError},
     id::{Generator, OrderId, PayId, UserId},
@@ -106,7 +106,11 @@ impl Pay {
             ask_after: self.query_after,
         };
         let payment = self.create.run(CreatePayment(new), Some(deadline)).await??;
-        self.announce(channel, payment, deadline).await
+        self.announce(channel, payment, deadline).await.map_err(|error| match error.verdict() {
+            // There is a payment now, whether or not the channel has heard of it.
+            Verdict::Retry => ShopCode::Unknown.into(),
+            _ => error,
+        })
     }
 
     /// Tells the channel, and keeps where the buyer pays before anybody is sent there. Whoever died in between is healed

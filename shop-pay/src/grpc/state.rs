@@ -6,6 +6,7 @@ use shop_common::{
     batch::{Batcher, NotDone},
     code::ShopCode,
     db::Db,
+    due::Wake,
     error::{Result, ShopError},
     hold::Done,
     id::{Generator, OrderId, PayId, RefundId},
@@ -20,7 +21,6 @@ use shop_proto::{
         payment_state_service_server::PaymentStateService,
     },
 };
-use tokio::sync::Notify;
 use tonic::{Request, Response, Status};
 
 use super::outcome;
@@ -46,7 +46,7 @@ pub(crate) struct State {
     pub(crate) refund: Batcher<RefundOrder, Result<Started>>,
     pub(crate) sweeper: Arc<Sweeper>,
     pub(crate) settling: Settling,
-    pub(crate) wake: Arc<Notify>,
+    pub(crate) wake: Wake,
 }
 
 #[tonic::async_trait]
@@ -71,7 +71,7 @@ impl PaymentStateService for State {
         COMMANDS_PER_CALL.check(commands.len())?;
         let orders = commands.into_iter().map(|command| OrderId::new(command.order_id));
         let outcomes = self.close.run_all(orders.map(|order_id| (ClosePayments { order_id }, None))).await;
-        self.wake.notify_one();
+        self.wake.now();
         Ok(Response::new(ClosePaymentsResponse { outcomes: outcomes.into_iter().map(answer_do).collect() }))
     }
 
@@ -83,7 +83,7 @@ impl PaymentStateService for State {
         COMMANDS_PER_CALL.check(commands.len())?;
         let order_ids: Vec<i64> = commands.iter().map(|command| command.order_id).collect();
         let outcomes = self.close_at_channels(order_ids).await?;
-        self.wake.notify_one();
+        self.wake.now();
         Ok(Response::new(CloseAtChannelResponse { outcomes }))
     }
 
@@ -100,7 +100,7 @@ impl PaymentStateService for State {
         }
         let refunds = refunds.into_iter().map(|refund| (refund, None));
         let outcomes = self.refund.run_all(refunds).await.into_iter().map(answer_refund).collect();
-        self.wake.notify_one();
+        self.wake.now();
         Ok(Response::new(RefundOrderResponse { outcomes }))
     }
 

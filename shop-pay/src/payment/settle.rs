@@ -128,6 +128,10 @@ impl Payments {
         let verdict = match (&notice.refused, &notice.said) {
             (Some(refusal), _) => Verdict::of_refusal(refusal),
             (None, Said::Payment(said)) => self.judge(&notice.channel, said),
+            // Its refund may have been asked for again since: an answer counts once.
+            (None, Said::Refund(_)) if known.is_some_and(|known| known.verdict == Verdict::RefundAnswered) => {
+                Verdict::AlreadyApplied
+            }
             (None, Said::Refund(said)) => self.judge_refund(&notice.channel, said),
         };
         match (verdict, &notice.said) {

@@ -254,6 +254,21 @@ fn a_notification_of_a_refund_answers_it_once_and_the_first_answer_stays() {
     assert_eq!(view.records[&("a".to_owned(), "done".to_owned())].times, 2);
 }
 
+/// The same notification comes again after an operator has asked for the refund once more: its answer was the first one's.
+#[test]
+fn an_answer_of_a_refund_is_not_taken_for_the_answer_of_its_retry() {
+    let mut view = one_refunded();
+    let refused = || refund_notice("closed", 100, Some(Answer::Refused("the account is gone".into())));
+    assert_eq!(verdict(told(&mut view, "a", refused())), Verdict::RefundAnswered);
+    view.retry_refund(RefundId::new(5), NOW).unwrap();
+    assert_eq!(verdict(told(&mut view, "a", refused())), Verdict::AlreadyApplied);
+    assert_eq!(view.refunds[&RefundId::new(5)].state, State::Open);
+    assert!(view.rows[&PayId::new(1)].owed.has(Owed::REFUND), "its channel is still to be asked");
+    let done = refund_notice("done", 100, Some(Answer::Done));
+    assert_eq!(verdict(told(&mut view, "a", done)), Verdict::RefundAnswered);
+    assert_eq!(view.refunds[&RefundId::new(5)].state, State::Done);
+}
+
 #[test]
 fn a_notification_of_another_refund_amount_or_merchant_answers_nothing() {
     let done = Some(Answer::Done);

@@ -20,8 +20,8 @@ use shop_common::{
 pub(crate) use self::{
     books::books,
     read::{
-        Wanted, claim_due, claim_silent, last_reasons, open_refunds, payment, payments, payments_of, refund,
-        refund_page, refunds_of,
+        Wanted, claim_at_channels, claim_due, claim_silent, last_reasons, open_refunds, payment, payments, payments_of,
+        refund, refund_page, refunds_of,
     },
     rejected::reject,
     save::save,

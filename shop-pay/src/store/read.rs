@@ -24,15 +24,28 @@ use crate::{
     },
 };
 
-/// All that is owed but the question of a silent payment: that waits longer, and is asked by itself. Since the last thing
-/// that made it owe: a refund, the money, its end.
-const DUE: Due = Due {
-    select: "SELECT pay_id, due_ms, attempts, order_id, channel, owed, COALESCE(CASE WHEN refund_fen > 0 THEN \
+/// What is owed, since the last thing that made it owe: a refund, the money, its end.
+macro_rules! owed_where {
+    ($which:literal) => {
+        concat!(
+            "SELECT pay_id, due_ms, attempts, order_id, channel, owed, COALESCE(CASE WHEN refund_fen > 0 THEN \
              (SELECT MAX(create_ms) FROM trade_refund WHERE trade_refund.pay_id = trade_pay.pay_id) END, \
-             pay_ms, closed_ms, add_ms) AS since_ms \
-             FROM trade_pay WHERE due_ms <= ? AND owed <> 32 ORDER BY due_ms LIMIT ?",
+             pay_ms, closed_ms, add_ms) AS since_ms FROM trade_pay WHERE due_ms <= ? AND ",
+            $which,
+            " ORDER BY due_ms LIMIT ?"
+        )
+    };
+}
+
+/// All but what a channel is asked for: to close a trade (4), to pay back (8), and whether it was paid (32 alone), which
+/// waits longer.
+const DUE: Due = Due {
+    select: owed_where!("owed & 12 = 0 AND owed <> 32"),
     ..due_table!("trade_pay", "pay_id", "pay_id, due_ms, attempts", owing)
 };
+
+/// A trade to close or money to pay back, whatever else is owed with it.
+const AT_CHANNELS: Due = Due { select: owed_where!("owed & 12 <> 0"), ..DUE };
 
 const SILENT: Due = Due {
     select: "SELECT pay_id, due_ms, attempts, order_id, channel, owed, add_ms AS since_ms \
@@ -117,9 +130,14 @@ pub(crate) async fn refund_page(
     page.all(db).await?.into_iter().map(of_refund).collect()
 }
 
-/// Claims up to `limit` payments that owe something but the question of a silent one, in due order.
+/// Claims up to `limit` payments that owe something, and nothing a channel is asked for, in due order.
 pub(crate) async fn claim_due(db: &Db, limit: u32, now: Millis) -> Result<Vec<Payment>> {
     claim(db, DUE, limit, Backoff::default(), now).await
+}
+
+/// Claims up to `limit` payments whose channel has to close a trade or pay back, in due order.
+pub(crate) async fn claim_at_channels(db: &Db, limit: u32, now: Millis) -> Result<Vec<Payment>> {
+    claim(db, AT_CHANNELS, limit, Backoff::default(), now).await
 }
 
 /// Claims up to `limit` payments of which nobody has said anything, in due order.

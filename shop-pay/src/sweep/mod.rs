@@ -35,7 +35,7 @@ use crate::{
 /// Most payments of one round.
 const LIMIT: u32 = 256;
 
-/// Does what payments owe.
+/// Does what payments owe; by itself for those that no channel is asked about.
 pub(crate) struct Sweeper {
     pub(crate) db: Db,
     pub(crate) channels: Channels,
@@ -57,15 +57,32 @@ impl Sweep for Sweeper {
     }
 
     async fn run_once(&self, now: Millis) -> Result<usize, Failure> {
-        let due = store::claim_due(&self.db, LIMIT, now).await?;
-        if !due.is_empty() {
-            Box::pin(TraceParent::start().scope(self.work(&due))).await;
-        }
-        Ok(due.len())
+        Ok(self.swept(store::claim_due(&self.db, LIMIT, now).await?).await)
+    }
+}
+
+/// The payments that a channel has to be asked about: while one does not answer, the others are judged all the same.
+pub(crate) struct AtChannels(pub(crate) Arc<Sweeper>);
+
+#[async_trait]
+impl Sweep for AtChannels {
+    fn name(&self) -> &'static str {
+        "payments at channels"
+    }
+
+    async fn run_once(&self, now: Millis) -> Result<usize, Failure> {
+        Ok(self.0.swept(store::claim_at_channels(&self.0.db, LIMIT, now).await?).await)
     }
 }
 
 impl Sweeper {
+    async fn swept(&self, due: Vec<Payment>) -> usize {
+        if !due.is_empty() {
+            Box::pin(TraceParent::start().scope(self.work(&due))).await;
+        }
+        due.len()
+    }
+
     async fn work(&self, due: &[Payment]) {
         let owing = |owed| due.iter().filter(|payment| payment.owed.has(owed)).collect::<Vec<&Payment>>();
         let judged = async {

@@ -132,7 +132,7 @@ async fn in_tutorial_mode_a_hint_pays() {
 async fn without_the_sandbox_there_is_no_sandbox() {
     for world in worlds_with(|sandbox| sandbox.enabled = false).await {
         assert!(world.pay.sandbox().is_none());
-        assert_eq!(world.pay.sweeps().len(), 2);
+        assert_eq!(world.pay.sweeps().len(), 3);
         let unknown = crate::world::create(&world.link, crate::world::request(1, "sandbox")).await;
         assert_eq!(code(unknown), ShopCode::ChannelUnknown);
         assert_eq!(world.create(1, "").await.channel, crate::fakes::FLAKY, "the first there is");
@@ -233,8 +233,9 @@ async fn whoever_waits_is_woken_rather_than_timed() {
         tokio::spawn(world.pay.relay().run(hour, world.clock.clone(), world.until_shutdown()));
         for order_id in 1..=2 {
             let payment = world.create(order_id, "").await;
+            let mut woken = world.pay.wake().listen();
             world.sandbox_pays(&payment).await;
-            tokio::time::timeout(Duration::from_secs(10), world.pay.wake().notified()).await.unwrap();
+            tokio::time::timeout(Duration::from_secs(10), woken.changed()).await.unwrap().unwrap();
             world.callback(world.success(&payment)).await.unwrap();
             let sent = usize::try_from(order_id).unwrap();
             eventually("sent", Duration::from_secs(10), async || world.bus.published().len() == sent).await;

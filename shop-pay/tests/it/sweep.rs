@@ -280,7 +280,8 @@ async fn more_than_one_round_holds_and_two_sweepers_do_each_thing_once() {
         let all = join_all((1..=PAYMENTS).map(|order_id| paid(&world, order_id, ""))).await;
         world.orders.cancelled.lock().unwrap().extend(1..=PAYMENTS / 2);
         let second = world.second_instance().await;
-        let sweepers = [world.pay.sweeps().remove(0), second.sweeps().remove(0)];
+        let sweepers: Vec<_> =
+            [world.pay.sweeps(), second.sweeps()].into_iter().flat_map(|all| all.into_iter().take(2)).collect();
         let mut rounds = 0;
         while world.number(OWING).await > 0 {
             rounds += 1;

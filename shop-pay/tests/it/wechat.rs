@@ -126,7 +126,9 @@ impl Beside {
     /// Moves the time on and sweeps.
     async fn later(&self, duration: Duration) {
         self.world.clock.advance(duration);
-        crate::world::run(&self.pay.sweeps()[0], self.world.clock.now()).await;
+        for sweep in self.pay.sweeps().iter().take(2) {
+            crate::world::run(sweep, self.world.clock.now()).await;
+        }
     }
 
     async fn number(&self, sql: &str) -> i64 {

@@ -13,7 +13,7 @@ use shop_common::{
     code::ShopCode,
     config::Secret,
     db::{DatabaseConfig, Db},
-    due::Sweep,
+    due::{Sweep, Wake},
     error::ShopError,
     id::{Generator, PayId},
     link::Link,
@@ -102,7 +102,7 @@ impl World {
         let (config, ids) = (config(&test, change), Arc::new(Generator::new(1).unwrap()));
         let shutdown = shutdown::channel();
         let inner =
-            Sandbox::new(&config.sandbox, test.db.clone(), clock.clone(), config.batch, Arc::default()).unwrap();
+            Sandbox::new(&config.sandbox, test.db.clone(), clock.clone(), config.batch, Wake::default()).unwrap();
         let flaky = Arc::new(Flaky {
             inner,
             answers_to_lose: 0.into(),
@@ -206,17 +206,18 @@ impl World {
 
     /// Sweeps what payments owe until nothing is due; the time stands still.
     pub(crate) async fn sweep(&self) -> usize {
-        run(&self.pay.sweeps()[0], self.clock.now()).await
+        let (sweeps, now) = (self.pay.sweeps(), self.clock.now());
+        run(&sweeps[0], now).await + run(&sweeps[1], now).await
     }
 
     /// Asks the channels about silent payments; the time stands still.
     pub(crate) async fn ask_silent(&self) -> usize {
-        run(&self.pay.sweeps()[1], self.clock.now()).await
+        run(&self.pay.sweeps()[2], self.clock.now()).await
     }
 
     /// Lets the sandbox send what is due.
     pub(crate) async fn resend(&self) -> usize {
-        run(&self.pay.sweeps()[2], self.clock.now()).await
+        run(&self.pay.sweeps()[3], self.clock.now()).await
     }
 
     /// Moves the time on and sweeps.

@@ -36,6 +36,17 @@ async fn a_repeat_is_the_same_order_even_when_nothing_is_left() {
     }
 }
 
+/// It is found in the orders' own rows: whoever knows the price may be away.
+#[tokio::test]
+async fn a_repeat_waits_for_no_price() {
+    let world = World::new(&[("order.step_timeout_ms", "600000")]).await.stocked().await;
+    let placed = world.confirm(order("k")).await.unwrap();
+    world.faults.on(QUOTE, Calls::All, Fault::HangBefore);
+    let repeated = tokio::time::timeout(Duration::from_secs(30), world.confirm(order("k"))).await;
+    assert_eq!(repeated.expect("it waits for a price"), Ok(placed));
+    world.faults.heal();
+}
+
 #[tokio::test]
 async fn a_repeat_of_a_cancelled_order_is_that_order() {
     let world = World::new(&[]).await.stocked().await;

@@ -16,12 +16,12 @@ use shop_common::{
     batch::{Batcher, Limits},
     code::ShopCode,
     db::Db,
+    due::Wake,
     error::{Result, ShopError},
     id::PayId,
     money::Fen,
     time::{Clock, Millis},
 };
-use tokio::sync::Notify;
 
 use self::{
     books::{Act, Acted, State},
@@ -54,7 +54,7 @@ pub struct Sandbox {
     merchant_id: Arc<str>,
     pay_url_prefix: Arc<str>,
     tutorial_mode: bool,
-    wake: Arc<Notify>,
+    wake: Wake,
 }
 
 impl shop_common::batch::Command for Act {}
@@ -64,13 +64,7 @@ impl Sandbox {
     ///
     /// # Errors
     /// [`BadConfig`].
-    pub fn new(
-        config: &SandboxConfig,
-        db: Db,
-        clock: Clock,
-        limits: Limits,
-        wake: Arc<Notify>,
-    ) -> Result<Self, BadConfig> {
+    pub fn new(config: &SandboxConfig, db: Db, clock: Clock, limits: Limits, wake: Wake) -> Result<Self, BadConfig> {
         let keys = Arc::new(keyring(config)?);
         let books =
             Batcher::of_transactions(db.clone(), clock, limits, |tx, acts, now| Box::pin(store::act(tx, acts, now)));
@@ -117,7 +111,7 @@ impl Sandbox {
             Acted::Closed => Err(ShopError::at(ShopCode::OrderNotPayable, "pay_id")),
             Acted::NotFound => Err(ShopError::at(ShopCode::PaymentNotFound, "pay_id")),
             _ => {
-                self.wake.notify_one();
+                self.wake.now();
                 Ok(())
             }
         }
