@@ -132,9 +132,7 @@ impl Relay {
                 match timeout(PATIENCE, relay.send(rows, now)).await {
                     Ok(Ok(_)) => {}
                     Ok(Err(error)) => tracing::warn!(%error, "outbox rows stay until their lease ends"),
-                    Err(_) => {
-                        tracing::warn!("sending did not come to its end; outbox rows stay until their lease ends")
-                    }
+                    Err(_) => tracing::warn!("sending does not end; outbox rows stay until their lease ends"),
                 }
             }));
         }

@@ -7,7 +7,11 @@ use shop_common::{
     config::Secret,
     db::{DatabaseConfig, Db, Failure},
 };
-use shop_testkit::{TestDb, databases, eventually, sqlite};
+use shop_testkit::{
+    TestDb, databases, eventually,
+    proxy::{Fault, Proxy, Way},
+    sqlite,
+};
 use tokio::{net::TcpListener, sync::oneshot};
 
 use crate::item::{self, ids, insert, item};
@@ -34,6 +38,11 @@ async fn connection_id(db: &impl ConnectionTrait) -> i64 {
 
 async fn kill(test: &TestDb, id: i64) {
     test.db.read().execute_unprepared(&format!("KILL {id}")).await.unwrap();
+    gone(test, id).await;
+}
+
+/// Waits until the server has no such connection.
+async fn gone(test: &TestDb, id: i64) {
     eventually("the connection is gone", LIMIT, async || {
         let ask = format!("SELECT COUNT(*) AS n FROM information_schema.processlist WHERE id = {id}");
         let ask = Statement::from_string(test.db.read().get_database_backend(), ask);
@@ -104,6 +113,23 @@ async fn a_connection_lost_on_the_way_takes_its_transaction_with_it() {
         assert!(not_run(&lost), "{lost:?}");
         insert(&db, vec![item(3, "c", 0)]).await.unwrap();
         assert_eq!(ids(&test.db).await, [3]);
+    }
+}
+
+/// The server has vanished without a word: whoever asked has left, and the pool waits no longer than for a connection.
+#[tokio::test]
+async fn a_connection_left_in_the_middle_of_a_question_keeps_no_place() {
+    for test in databases(&[item::FILE]).await.into_iter().filter(|test| test.name == "mariadb") {
+        let (proxy, url) = Proxy::before_mysql(test.config.url.reveal()).await;
+        let db = Db::connect(&DatabaseConfig { url: Secret::new(url), max_connections: 1 }).await.unwrap();
+        let id = connection_id(db.read()).await;
+        proxy.spoil(Fault::BlackHole(Way::Answers));
+        let asked = tokio::time::timeout(Duration::from_millis(100), insert(&db, vec![item(1, "a", 0)])).await;
+        assert!(asked.is_err(), "{asked:?}");
+        gone(&test, id).await;
+        proxy.heal();
+        insert(&db, vec![item(2, "b", 0)]).await.unwrap();
+        assert_eq!(ids(&test.db).await, [2]);
     }
 }
 
