@@ -92,9 +92,17 @@ pub struct Limits {
     pub in_flight: usize,
 }
 
+impl Limits {
+    /// Of transactions.
+    const OF_TRANSACTIONS: Self =
+        Self { queue: 4096, commands: 256, rows: 2000, bytes: 1 << 20, body_ms: 10_000, in_flight: 1 };
+    /// Of calls to another service: one that is answered and one that travels; more of them carry less each.
+    pub const OF_CALLS: Self = Self { in_flight: 2, ..Self::OF_TRANSACTIONS };
+}
+
 impl Default for Limits {
     fn default() -> Self {
-        Self { queue: 4096, commands: 256, rows: 2000, bytes: 1 << 20, body_ms: 10_000, in_flight: 1 }
+        Self::OF_TRANSACTIONS
     }
 }
 

@@ -1,7 +1,5 @@
 //! What a receiver of `order_cancel` does first: it asks the owner (traps 20, 31; a forged message changes nothing).
 
-use std::time::Duration;
-
 use shop_proto::{
     event::OrderCancelled,
     order::v1::{GetStatesRequest, OrderStatus, order_state_service_client::OrderStateServiceClient},
@@ -11,10 +9,8 @@ use crate::{
     batch::{Batcher, Command},
     error::{Result, ShopError},
     id::OrderId,
-    link::{Link, call},
+    link::{BETWEEN_SERVICES, Link, call},
 };
-
-const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Undoes, by the command that `undo` makes of an order, what the orders among `events` hold that their owner calls
 /// cancelled. Repeats change nothing.
@@ -39,7 +35,7 @@ pub async fn undo<C: Command, O: Send + 'static>(
 async fn confirmed_by_owner(orders: Link, events: &[OrderCancelled]) -> Result<Vec<OrderId>> {
     let order_ids = events.iter().map(|event| event.order_id).collect();
     let mut client = OrderStateServiceClient::new(orders);
-    let answer = client.get_states(call(GetStatesRequest { order_ids }, TIMEOUT)).await;
+    let answer = client.get_states(call(GetStatesRequest { order_ids }, BETWEEN_SERVICES)).await;
     let states = answer.map_err(|status| ShopError::from_status(&status))?.into_inner().states;
     let over = |status| matches!(status, OrderStatus::Cancelled | OrderStatus::Invalid | OrderStatus::Refunded);
     Ok(states.iter().filter(|s| s.found && over(s.status())).map(|s| OrderId::new(s.order_id)).collect())

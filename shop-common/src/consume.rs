@@ -97,6 +97,7 @@ where
                 }
                 Err(event::Undecodable(why)) => {
                     let (group, key) = (self.group, message.key.as_str());
+                    metrics::counter!("shop_messages_parked_total", "at" => "in").increment(1);
                     tracing::error!(group, msg.key = key, why, "message parked: it cannot be decoded");
                     undecodable.push((message, why));
                 }

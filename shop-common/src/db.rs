@@ -5,12 +5,14 @@
 //! without a queue; those that queued up share a commit. Reads have connections of their own.
 
 mod points;
+mod row;
 mod session;
 mod shared;
 mod sqlite;
 
 #[cfg(debug_assertions)]
 pub use points::{Step, Watch};
+pub use row::{Cell, Row, Rows};
 pub use session::{Reader, Tx};
 
 use std::{

@@ -8,11 +8,11 @@ use std::{borrow::Cow, collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures::future::join_all;
-use sea_orm::{ConnectionTrait, QueryResult, Statement, TryGetable, Value};
+use sea_orm::{Statement, Value};
 use tokio::{sync::watch, time::timeout};
 
 use crate::{
-    db::{Db, Failure, Result, Tx},
+    db::{Cell, Db, Failure, Result, Row, Rows, Tx},
     shutdown::Shutdown,
     sql::Update,
     time::{Clock, Millis},
@@ -35,7 +35,7 @@ pub struct Due {
     /// Moves `due_ms` on; values: `k`, `seen`, `later`.
     pub lease: Update,
     /// What a row that was found owes.
-    pub owing: fn(&QueryResult) -> Result<Owing>,
+    pub owing: fn(&Row) -> Result<Owing>,
 }
 
 /// What a row owes, for whoever has to see to it.
@@ -115,19 +115,19 @@ impl Due {
     /// [`Failure::Rollback`] when another sweeper was faster.
     pub async fn claim<K>(&self, db: &Db, limit: u32, backoff: Backoff, now: Millis) -> Result<Vec<(K, i64)>>
     where
-        K: TryGetable + Into<Value>,
+        K: Cell,
     {
         let rows = self.claim_rows::<K>(db, limit, backoff, now).await?;
-        rows.iter().map(|row| Ok((row.try_get("", self.key)?, row.try_get("", "attempts")?))).collect()
+        rows.iter().map(|row| Ok((row.get(self.key)?, row.get("attempts")?))).collect()
     }
 
     /// The same; answers with the rows as they were found.
     ///
     /// # Errors
     /// As [`Due::claim`].
-    pub async fn claim_rows<K>(&self, db: &Db, limit: u32, backoff: Backoff, now: Millis) -> Result<Vec<QueryResult>>
+    pub async fn claim_rows<K>(&self, db: &Db, limit: u32, backoff: Backoff, now: Millis) -> Result<Vec<Row>>
     where
-        K: TryGetable + Into<Value>,
+        K: Cell,
     {
         // Claiming writes; an idle sweeper must not, so it looks first.
         if self.find(db.read(), 1, now).await?.is_empty() {
@@ -145,34 +145,33 @@ impl Due {
     ///
     /// # Errors
     /// As [`Due::claim`].
-    pub async fn claim_within<K>(&self, tx: &Tx, limit: u32, backoff: Backoff, now: Millis) -> Result<Vec<QueryResult>>
+    pub async fn claim_within<K>(&self, tx: &Tx, limit: u32, backoff: Backoff, now: Millis) -> Result<Vec<Row>>
     where
-        K: TryGetable + Into<Value>,
+        K: Cell,
     {
         let rows = self.find(tx, limit, now).await?;
         let mut leases = Vec::with_capacity(rows.len());
         for row in &rows {
-            let key: K = row.try_get("", self.key)?;
-            let seen: i64 = row.try_get("", "due_ms")?;
-            let later = now.after(backoff.delay(row.try_get("", "attempts")?)).get();
+            let key: K = row.get(self.key)?;
+            let seen: i64 = row.get("due_ms")?;
+            let later = now.after(backoff.delay(row.get("attempts")?)).get();
             leases.push(vec![key.into(), seen.into(), later.into()]);
         }
         self.lease.run(tx, &leases).await?;
         Ok(rows)
     }
 
-    async fn find(&self, db: &impl ConnectionTrait, limit: u32, now: Millis) -> Result<Vec<QueryResult>> {
+    async fn find(&self, db: &impl Rows, limit: u32, now: Millis) -> Result<Vec<Row>> {
         let values = [Value::from(now.get()), Value::from(i64::from(limit))];
-        let select = Statement::from_sql_and_values(db.get_database_backend(), self.select, values);
-        Ok(db.query_all_raw(select).await?)
+        db.rows(Statement::from_sql_and_values(db.get_database_backend(), self.select, values)).await
     }
 
     /// Tells of rows that were claimed often in vain: all of them in the counter, and in the log whenever their claims
     /// have doubled.
-    fn alarm(&self, rows: &[QueryResult]) -> Result<()> {
+    fn alarm(&self, rows: &[Row]) -> Result<()> {
         let mut told: BTreeMap<Debt, Vec<(Millis, String)>> = BTreeMap::new();
         for row in rows {
-            let attempts: i64 = row.try_get("", "attempts")?;
+            let attempts: i64 = row.get("attempts")?;
             if attempts < ALARM_FROM {
                 continue;
             }

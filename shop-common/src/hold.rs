@@ -8,7 +8,7 @@
 
 use std::{collections::BTreeMap, fmt::Debug};
 
-use sea_orm::{ConnectionTrait, DatabaseBackend, Statement, Value};
+use sea_orm::Value;
 use shop_proto::common::v1::{DoOutcome, UndoOutcome, do_outcome, undo_outcome};
 
 use crate::{
@@ -236,26 +236,12 @@ macro_rules! hold_table {
 impl HoldTable {
     /// Loads and locks the holds of `keys`, in key order.
     pub async fn load(&self, tx: &Tx, keys: Vec<i64>) -> Result<Holds> {
-        let keys = sql::padded(keys);
-        if keys.is_empty() {
-            return Ok(Holds::default());
-        }
-        let backend = tx.get_database_backend();
-        let text = format!(
-            "SELECT {key} AS k, state, {subject} AS subject FROM {table} WHERE {key} IN ({marks}) ORDER BY {key}{lock}",
-            key = self.key,
-            subject = self.subject.unwrap_or("NULL"),
-            table = self.table,
-            marks = vec!["?"; keys.len()].join(", "),
-            lock = if backend == DatabaseBackend::MySql { " FOR UPDATE" } else { "" },
-        );
-        let select = Statement::from_sql_and_values(backend, text, keys.into_iter().map(Value::from));
+        let columns = format!("{} AS k, state, {} AS subject", self.key, self.subject.unwrap_or("NULL"));
         let mut holds = Holds::default();
-        for row in tx.query_all_raw(select).await? {
-            let number: i16 = row.try_get("", "state")?;
-            let state = State::of(number).ok_or_else(|| Failure::guard(self.table))?;
-            let subject = if self.subject.is_some() { row.try_get("", "subject")? } else { None };
-            holds.0.insert(row.try_get("", "k")?, Row { loaded: Some(state), state, subject, until: None });
+        for row in sql::locked(tx, &columns, self.table, self.key, keys).await? {
+            let state = State::of(row.get("state")?).ok_or_else(|| Failure::guard(self.table))?;
+            let subject = if self.subject.is_some() { row.find("subject")? } else { None };
+            holds.0.insert(row.get("k")?, Row { loaded: Some(state), state, subject, until: None });
         }
         Ok(holds)
     }

@@ -168,6 +168,9 @@ impl Service<Request> for Link {
     }
 }
 
+/// Deadline of a call between services that no client waits for.
+pub const BETWEEN_SERVICES: Duration = Duration::from_secs(5);
+
 /// A call with its deadline, which is never beyond that of the task's own caller, and the trace context of the task.
 pub fn call<T>(message: T, timeout: Duration) -> tonic::Request<T> {
     let mut request = tonic::Request::new(message);

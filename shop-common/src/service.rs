@@ -12,7 +12,7 @@ use tonic::{
 
 use crate::{
     accept::Places,
-    batch::NotDone,
+    batch::{Batcher, Command, NotDone},
     config::at_least_one,
     db::Db,
     error::ShopError,
@@ -133,6 +133,31 @@ pub fn deadline_of(context: Option<&CommandContext>) -> Option<Instant> {
     Some(Instant::now() + Duration::from_millis(remaining))
 }
 
+/// Runs the dos of one call, each with its deadline and on its own terms; answers in their order.
+///
+/// # Errors
+/// `SHOP_REQUEST_PARAMETER_VALID` for too many.
+pub async fn do_all<C: Command>(
+    batcher: &Batcher<C, Done>,
+    commands: impl ExactSizeIterator<Item = (C, Option<Instant>)>,
+) -> Result<Vec<DoOutcome>, ShopError> {
+    COMMANDS_PER_CALL.check(commands.len())?;
+    Ok(batcher.run_all(commands).await.into_iter().map(answer_do).collect())
+}
+
+/// Runs the undos of one call; otherwise as [`do_all`]. None expires: what is to be given back is given back.
+///
+/// # Errors
+/// As [`do_all`].
+pub async fn undo_all<C: Command>(
+    batcher: &Batcher<C, Undone>,
+    commands: impl ExactSizeIterator<Item = C>,
+) -> Result<Vec<UndoOutcome>, ShopError> {
+    COMMANDS_PER_CALL.check(commands.len())?;
+    let outcomes = batcher.run_all(commands.map(|command| (command, None))).await;
+    Ok(outcomes.into_iter().map(answer_undo).collect())
+}
+
 /// A do as it is answered.
 pub fn answer_do(outcome: Result<Done, NotDone>) -> DoOutcome {
     match outcome {
@@ -144,8 +169,7 @@ pub fn answer_do(outcome: Result<Done, NotDone>) -> DoOutcome {
     }
 }
 
-/// An undo as it is answered.
-pub fn answer_undo(outcome: Result<Undone, NotDone>) -> UndoOutcome {
+fn answer_undo(outcome: Result<Undone, NotDone>) -> UndoOutcome {
     match outcome {
         Ok(undone) => undone.into(),
         Err(not_done) => {

@@ -8,7 +8,7 @@ use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DatabaseBackend, EntityName, EntityTrait, IdenStatic, Iterable, Statement, Value,
 };
 
-use crate::db::{Failure, Result, Tx};
+use crate::db::{Failure, Result, Row, Rows, Tx};
 
 /// Most rows one statement writes: SQLite takes 32,766 variables.
 const ROWS: usize = 256;
@@ -29,6 +29,35 @@ pub fn padded<T: Clone + Ord>(values: impl IntoIterator<Item = T>) -> Vec<T> {
         list.resize(list.len().next_power_of_two(), last);
     }
     list
+}
+
+/// `columns` of those rows of `table` whose `key` is one of `keys`, in the order of their keys; locked until `tx` ends.
+///
+/// # Errors
+/// The database's.
+pub async fn locked(tx: &Tx, columns: &str, table: &str, key: &str, keys: Vec<i64>) -> Result<Vec<Row>> {
+    // SQLite has one writer at a time, and no words for this.
+    let lock = if tx.get_database_backend() == DatabaseBackend::MySql { " FOR UPDATE" } else { "" };
+    by_key(tx, columns, table, key, keys, &format!(" ORDER BY {key}{lock}")).await
+}
+
+/// `columns` of those rows of `table` whose `key` is one of `keys`, in no order.
+///
+/// # Errors
+/// The database's.
+pub async fn found(db: &impl Rows, columns: &str, table: &str, key: &str, keys: Vec<i64>) -> Result<Vec<Row>> {
+    by_key(db, columns, table, key, keys, "").await
+}
+
+async fn by_key(db: &impl Rows, columns: &str, table: &str, key: &str, keys: Vec<i64>, tail: &str) -> Result<Vec<Row>> {
+    let keys = padded(keys);
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let marks = vec!["?"; keys.len()].join(", ");
+    let text = format!("SELECT {columns} FROM {table} WHERE {key} IN ({marks}){tail}");
+    let keys = keys.into_iter().map(Value::from);
+    db.rows(Statement::from_sql_and_values(db.get_database_backend(), text, keys)).await
 }
 
 /// Splits `rows` into runs whose lengths are powers of two, at most [`ROWS`], and a rest of at most [`EXACT`].

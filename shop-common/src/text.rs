@@ -1,4 +1,4 @@
-//! The shape of texts that clients send; limits of the contract.
+//! The shape of texts that clients send, and its limits.
 
 use crate::error::{Result, ShopError};
 

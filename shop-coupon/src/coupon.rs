@@ -49,7 +49,7 @@ pub struct Coupons {
 }
 
 impl Coupons {
-    /// Spends the coupon on the order. Seed 003 §8.2, traps 9, 13, 16.
+    /// Spends the coupon on the order. Course, text 003 §8.2, traps 9, 13, 16.
     pub fn redeem(&mut self, order_id: OrderId, redemption: &Redemption, now: Millis) -> Done {
         let coupon_id = redemption.coupon_id;
         match self.holds.before(order_id.get()) {

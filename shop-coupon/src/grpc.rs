@@ -9,7 +9,7 @@ use shop_common::{
     id::{CouponId, OrderId, UserId},
     lookup::Lookup,
     money::Fen,
-    service::{COMMANDS_PER_CALL, answer_do, answer_undo, deadline_of},
+    service::{deadline_of, do_all, undo_all},
 };
 use shop_proto::coupon::v1::{
     Coupon, GetCouponRequest, ListCouponsRequest, ListCouponsResponse, RedeemCouponCommand, RedeemCouponRequest,
@@ -70,22 +70,21 @@ impl RedemptionService for Redemptions {
         &self,
         request: Request<RedeemCouponRequest>,
     ) -> Result<Response<RedeemCouponResponse>, Status> {
-        let commands = request.into_inner().commands;
-        COMMANDS_PER_CALL.check(commands.len())?;
-        let commands = commands.into_iter().map(|command| (deadline_of(command.context.as_ref()), command));
-        let outcomes = self.redeem.run_all(commands.map(|(deadline, command)| (command.into(), deadline))).await;
-        Ok(Response::new(RedeemCouponResponse { outcomes: outcomes.into_iter().map(answer_do).collect() }))
+        let commands = request.into_inner().commands.into_iter();
+        let commands = commands.map(|command| {
+            let deadline = deadline_of(command.context.as_ref());
+            (command.into(), deadline)
+        });
+        Ok(Response::new(RedeemCouponResponse { outcomes: do_all(&self.redeem, commands).await? }))
     }
 
     async fn reinstate_coupon(
         &self,
         request: Request<ReinstateCouponRequest>,
     ) -> Result<Response<ReinstateCouponResponse>, Status> {
-        let commands = request.into_inner().commands;
-        COMMANDS_PER_CALL.check(commands.len())?;
-        let orders = commands.into_iter().map(|command| OrderId::new(command.order_id));
-        let outcomes = self.reinstate.run_all(orders.map(|order_id| (ReinstateCoupon { order_id }, None))).await;
-        Ok(Response::new(ReinstateCouponResponse { outcomes: outcomes.into_iter().map(answer_undo).collect() }))
+        let commands = request.into_inner().commands.into_iter();
+        let commands = commands.map(|command| ReinstateCoupon { order_id: OrderId::new(command.order_id) });
+        Ok(Response::new(ReinstateCouponResponse { outcomes: undo_all(&self.reinstate, commands).await? }))
     }
 }
 

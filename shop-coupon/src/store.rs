@@ -1,8 +1,10 @@
 //! All SQL of the coupon service: loads the view of a batch under lock, saves its difference.
 
+use std::collections::BTreeMap;
+
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Value};
 use shop_common::{
-    db::{Result, Tx},
+    db::{Result, Row, Tx},
     hold::HoldTable,
     hold_table,
     id::{CouponId, OrderId, UserId},
@@ -35,39 +37,33 @@ const SPENT: Update = Update {
 /// Loads what spending `coupons` on `orders` touches: holds by order id, then coupons by id.
 pub(crate) async fn load_to_redeem(tx: &Tx, orders: Vec<i64>, coupons: Vec<i64>) -> Result<Coupons> {
     let holds = HOLDS.load(tx, orders).await?;
-    Ok(Coupons { holds, coupons: load_coupons(tx, coupons).await?.collect() })
+    Ok(Coupons { holds, coupons: load_coupons(tx, coupons).await? })
 }
 
 /// Loads what giving the coupons of `orders` back touches: holds, then the coupons they name.
 pub(crate) async fn load_to_reinstate(tx: &Tx, orders: Vec<i64>) -> Result<Coupons> {
     let holds = HOLDS.load(tx, orders.clone()).await?;
     let coupons = orders.into_iter().filter_map(|order_id| holds.subject(order_id)).collect();
-    Ok(Coupons { holds, coupons: load_coupons(tx, coupons).await?.collect() })
+    Ok(Coupons { holds, coupons: load_coupons(tx, coupons).await? })
 }
 
-async fn load_coupons(tx: &Tx, coupons: Vec<i64>) -> Result<impl Iterator<Item = (CouponId, Coupon)>> {
-    let rows = coupon::Entity::find()
-        .filter(coupon::Column::CouponId.is_in(sql::padded(coupons)))
-        .order_by_asc(coupon::Column::CouponId)
-        .lock_exclusive()
-        .all(tx)
-        .await?;
-    Ok(rows.into_iter().map(|row| (CouponId::new(row.coupon_id), Coupon::from(row))))
+async fn load_coupons(tx: &Tx, coupons: Vec<i64>) -> Result<BTreeMap<CouponId, Coupon>> {
+    let columns = "coupon_id, user_id, coupon_price_fen, minimum_fen, valid_from_ms, valid_until_ms, order_id";
+    let rows = sql::locked(tx, columns, "trade_coupon", "coupon_id", coupons).await?;
+    rows.iter().map(|row| Ok((CouponId::new(row.get("coupon_id")?), coupon(row)?))).collect()
 }
 
-impl From<coupon::Model> for Coupon {
-    fn from(row: coupon::Model) -> Self {
-        let spent_by = row.order_id.map(OrderId::new);
-        Self {
-            owner: UserId::new(row.user_id),
-            discount: Fen::new(row.discount_fen),
-            minimum: Fen::new(row.minimum_fen),
-            valid_from: row.valid_from_ms.map(Millis::new),
-            valid_until: row.valid_until_ms.map(Millis::new),
-            loaded: spent_by,
-            spent_by,
-        }
-    }
+fn coupon(row: &Row) -> Result<Coupon> {
+    let spent_by = row.find("order_id")?.map(OrderId::new);
+    Ok(Coupon {
+        owner: UserId::new(row.get("user_id")?),
+        discount: Fen::new(row.get("coupon_price_fen")?),
+        minimum: Fen::new(row.get("minimum_fen")?),
+        valid_from: row.find("valid_from_ms")?.map(Millis::new),
+        valid_until: row.find("valid_until_ms")?.map(Millis::new),
+        loaded: spent_by,
+        spent_by,
+    })
 }
 
 /// Saves the difference; what was decided under lock is stated again in the SQL.

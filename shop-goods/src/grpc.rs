@@ -9,7 +9,7 @@ use shop_common::{
     id::{GoodsId, OrderId},
     lookup::Lookup,
     page,
-    service::{COMMANDS_PER_CALL, answer_do, answer_undo, deadline_of},
+    service::{COMMANDS_PER_CALL, deadline_of, do_all, undo_all},
 };
 use shop_proto::goods::v1::{
     GetGoodsRequest, Goods, ListGoodsRequest, ListGoodsResponse, QuoteGoodsRequest, QuoteGoodsResponse,
@@ -53,7 +53,7 @@ impl GoodsService for Catalogue {
 /// Stock of orders.
 #[derive(Clone, Debug)]
 pub(crate) struct Stock {
-    pub(crate) goods: Lookup<i64, Model>,
+    pub(crate) db: Db,
     pub(crate) reserve: Batcher<ReserveStock, Done>,
     pub(crate) release: Batcher<ReleaseStock, Undone>,
 }
@@ -63,30 +63,29 @@ impl StockService for Stock {
     async fn quote_goods(&self, request: Request<QuoteGoodsRequest>) -> Result<Response<QuoteGoodsResponse>, Status> {
         let goods_ids = request.into_inner().goods_ids;
         COMMANDS_PER_CALL.check(goods_ids.len())?;
-        let rows = self.goods.get_all(goods_ids).await?;
-        Ok(Response::new(QuoteGoodsResponse { goods: rows.into_iter().map(Goods::from).collect() }))
+        let quotes = store::quotes(self.db.read(), goods_ids).await.map_err(ShopError::from)?;
+        Ok(Response::new(QuoteGoodsResponse { quotes }))
     }
 
     async fn reserve_stock(
         &self,
         request: Request<ReserveStockRequest>,
     ) -> Result<Response<ReserveStockResponse>, Status> {
-        let commands = request.into_inner().commands;
-        COMMANDS_PER_CALL.check(commands.len())?;
-        let commands = commands.into_iter().map(|command| (deadline_of(command.context.as_ref()), command));
-        let outcomes = self.reserve.run_all(commands.map(|(deadline, command)| (command.into(), deadline))).await;
-        Ok(Response::new(ReserveStockResponse { outcomes: outcomes.into_iter().map(answer_do).collect() }))
+        let commands = request.into_inner().commands.into_iter();
+        let commands = commands.map(|command| {
+            let deadline = deadline_of(command.context.as_ref());
+            (command.into(), deadline)
+        });
+        Ok(Response::new(ReserveStockResponse { outcomes: do_all(&self.reserve, commands).await? }))
     }
 
     async fn release_stock(
         &self,
         request: Request<ReleaseStockRequest>,
     ) -> Result<Response<ReleaseStockResponse>, Status> {
-        let commands = request.into_inner().commands;
-        COMMANDS_PER_CALL.check(commands.len())?;
-        let orders = commands.into_iter().map(|command| OrderId::new(command.order_id));
-        let outcomes = self.release.run_all(orders.map(|order_id| (ReleaseStock { order_id }, None))).await;
-        Ok(Response::new(ReleaseStockResponse { outcomes: outcomes.into_iter().map(answer_undo).collect() }))
+        let commands = request.into_inner().commands.into_iter();
+        let commands = commands.map(|command| ReleaseStock { order_id: OrderId::new(command.order_id) });
+        Ok(Response::new(ReleaseStockResponse { outcomes: undo_all(&self.release, commands).await? }))
     }
 }
 

@@ -85,8 +85,8 @@ impl Goods {
 
     /// Adds what only other services may call.
     pub fn add_internal(&self, routes: &mut RoutesBuilder) {
-        let stock =
-            grpc::Stock { goods: self.catalogue.clone(), reserve: self.reserve.clone(), release: self.release.clone() };
+        let db = self.deps.db.clone();
+        let stock = grpc::Stock { db, reserve: self.reserve.clone(), release: self.release.clone() };
         routes.add_service(StockServiceServer::new(stock).max_decoding_message_size(INTERNAL_MESSAGE_BYTES));
     }
 

@@ -63,7 +63,7 @@ pub struct Stock {
 }
 
 impl Stock {
-    /// Takes every line of the order, or none. Seed 003 §8.2, traps 2, 3, 12, 16.
+    /// Takes every line of the order, or none. Course, text 003 §8.2, traps 2, 3, 12, 16.
     /// The hold may stand `until` then; past that the order is asked for.
     pub fn reserve(&mut self, order_id: OrderId, lines: &[Line], until: Millis) -> Done {
         match self.holds.before(order_id.get()) {
@@ -96,7 +96,7 @@ impl Stock {
         undone
     }
 
-    /// Makes what the order took its own for good. Seed 001.
+    /// Makes what the order took its own for good. Course, text 001.
     pub fn keep(&mut self, order_id: OrderId) -> Finished {
         self.holds.finish(order_id.get())
     }

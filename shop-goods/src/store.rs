@@ -2,7 +2,7 @@
 
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set, Value};
 use shop_common::{
-    db::{Result, Tx},
+    db::{Reader, Result, Row, Tx},
     due::{Debt, Due, Owing},
     due_table,
     hold::HoldTable,
@@ -11,6 +11,8 @@ use shop_common::{
     sql::{self, Update},
     time::Millis,
 };
+
+use shop_proto::goods::v1::GoodsQuote;
 
 use crate::{
     entity::{goods, number_log},
@@ -22,8 +24,8 @@ const HOLDS: HoldTable = hold_table!("trade_goods_hold", "order_id", None, due);
 /// Holds past their time: only what is *held* is due.
 pub(crate) const DUE: Due =
     due_table!("trade_goods_hold", "order_id", "order_id, due_ms, attempts, create_ms", |row| {
-        let order_id: i64 = row.try_get("", "order_id")?;
-        let since = Millis::new(row.try_get("", "create_ms")?);
+        let order_id: i64 = row.get("order_id")?;
+        let since = Millis::new(row.get("create_ms")?);
         Ok(Owing { row: format!("order {order_id}"), since, debts: vec![Debt::new("the fate of held stock", "order")] })
     });
 
@@ -71,16 +73,10 @@ pub(crate) async fn load_to_keep(tx: &Tx, orders: Vec<i64>) -> Result<Stock> {
 }
 
 async fn load_shelves(tx: &Tx, stock: &mut Stock, goods: Vec<i64>) -> Result<()> {
-    let rows = goods::Entity::find()
-        .filter(goods::Column::GoodsId.is_in(sql::padded(goods)))
-        .order_by_asc(goods::Column::GoodsId)
-        .lock_exclusive()
-        .all(tx)
-        .await?;
-    stock.shelves.extend(
-        rows.into_iter()
-            .map(|row| (GoodsId::new(row.goods_id), Shelf { loaded: row.stock_on_hand, on_hand: row.stock_on_hand })),
-    );
+    for row in sql::locked(tx, "goods_id, goods_number", "trade_goods", "goods_id", goods).await? {
+        let on_hand = row.get("goods_number")?;
+        stock.shelves.insert(GoodsId::new(row.get("goods_id")?), Shelf { loaded: on_hand, on_hand });
+    }
     Ok(())
 }
 
@@ -106,6 +102,17 @@ pub(crate) async fn save(tx: &Tx, stock: &Stock, now: Millis) -> Result<()> {
 pub(crate) async fn goods(db: &impl ConnectionTrait, goods_ids: Vec<i64>) -> Result<Vec<(i64, goods::Model)>> {
     let rows = goods::Entity::find().filter(goods::Column::GoodsId.is_in(sql::padded(goods_ids))).all(db).await?;
     Ok(rows.into_iter().map(|row| (row.goods_id, row)).collect())
+}
+
+/// What those of `goods_ids` that exist cost, and what is left of them.
+pub(crate) async fn quotes(db: &Reader, goods_ids: Vec<i64>) -> Result<Vec<GoodsQuote>> {
+    let columns = "goods_id, goods_price_fen, goods_number";
+    let rows = sql::found(db, columns, "trade_goods", "goods_id", goods_ids).await?;
+    let quote = |row: &Row| {
+        let (price_fen, stock_on_hand) = (row.get("goods_price_fen")?, row.get("goods_number")?);
+        Ok(GoodsQuote { goods_id: row.get("goods_id")?, price_fen, stock_on_hand })
+    };
+    rows.iter().map(quote).collect()
 }
 
 /// Up to `limit` goods with an id above `after`, by id.

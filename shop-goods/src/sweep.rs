@@ -1,8 +1,8 @@
-//! Stock auto-unlock by work order (seed 001): a hold past its time asks the order service what became of its order.
+//! Stock auto-unlock by work order (the course, text 001): a hold past its time asks the order service what became of its order.
 //! It needs no message and no sweeper of anybody else; that the order is closed elsewhere too changes nothing, since all
 //! meet on the hold.
 
-use std::{fmt::Debug, time::Duration};
+use std::fmt::Debug;
 
 use async_trait::async_trait;
 use shop_common::{
@@ -12,7 +12,7 @@ use shop_common::{
     error::ShopError,
     hold::{Finished, Undone},
     id::OrderId,
-    link::{Link, call},
+    link::{BETWEEN_SERVICES, Link, call},
     time::Millis,
     trace::TraceParent,
 };
@@ -26,7 +26,6 @@ use crate::{
 
 /// Most holds of one round, asked for in one call.
 const BATCH: u32 = 256;
-const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The sweeper of holds.
 pub(crate) struct HoldSweep {
@@ -57,7 +56,7 @@ impl HoldSweep {
     /// Asks for these orders and does what their states say; whatever is left comes up again, later each time.
     async fn ask(&self, order_ids: Vec<i64>) {
         let holds = order_ids.len();
-        match self.orders.clone().get_states(call(GetStatesRequest { order_ids }, TIMEOUT)).await {
+        match self.orders.clone().get_states(call(GetStatesRequest { order_ids }, BETWEEN_SERVICES)).await {
             Ok(answer) => self.settle(&answer.into_inner().states).await,
             Err(status) => {
                 let error = ShopError::from_status(&status);

@@ -1,4 +1,4 @@
-//! The rule of the work order (seed 001): what becomes of a hold past its time, by the state of its order. No database,
+//! The rule of the work order (the course, text 001): what becomes of a hold past its time, by the state of its order. No database,
 //! no clock, no async.
 
 use shop_proto::order::v1::{OrderState, OrderStatus, PayStatus};

@@ -144,7 +144,7 @@ impl Order {
     /// `SHOP_ORDER_NO_EXIST`; `SHOP_ORDER_NOT_CANCELLABLE` for one that is not paid.
     pub async fn refund(&self, order_id: i64, reason: String) -> Result<bool, ShopError> {
         let (id, reason) = (OrderId::parse(order_id, "order_id")?, text::free(reason, text::TEXT_CHARS, "reason")?);
-        if store::rows(self.deps.db.read(), vec![order_id]).await?.is_empty() {
+        if store::orders(self.deps.db.read(), vec![order_id]).await?.is_empty() {
             return Err(ShopError::at(ShopCode::OrderNotFound, "order_id"));
         }
         match self.saga.transitions.cancel(id, Cause::Refund(reason)).await? {

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, NotSet, QueryFilter, QueryOrder,
-    QueryResult, QuerySelect, Select, Value,
+    ColumnTrait, ConnectionTrait, DatabaseBackend, EntityTrait, IntoActiveModel, NotSet, QueryFilter, QueryOrder,
+    QuerySelect, Statement, Value,
 };
 use shop_common::{
-    db::{Reader, Result, Tx},
+    db::{Failure, Reader, Result, Row, Tx},
     due::{Debt, Due, Owing},
     due_table,
-    id::{OrderId, UserId},
+    id::{OrderId, PayId, UserId},
+    money::Fen,
     sql::{self, Update, cut},
     time::Millis,
 };
@@ -18,7 +19,7 @@ use shop_common::{
 use crate::{
     entity::{item, order},
     order::{Cause, Order, Owed, Status},
-    view::{Stored, pay_status_number, status_number},
+    view::{Stored, pay_status_number, pay_status_of, refusal, status_number, status_of},
 };
 
 /// Orders that owe something or were not confirmed in time.
@@ -78,9 +79,14 @@ impl Orders {
     }
 }
 
-fn owing(row: &QueryResult) -> Result<Owing> {
-    let (order_id, status): (i64, i16) = (row.try_get("", "order_id")?, row.try_get("", "order_status")?);
-    let owed = Owed::of_bits(row.try_get("", "owed")?);
+/// What decisions need of an order.
+const COLUMNS: &str = "order_id, user_id, pay_amount_fen, money_paid_fen, coupon_id, order_status, pay_status, pay_id, \
+                       pay_deadline_ms, closing_ms, confirm_ms, pay_ms, cancel_ms, cancel_cause, cancel_reason, \
+                       refuse_code, refuse_field, refuse_message, owed, due_ms";
+
+fn owing(row: &Row) -> Result<Owing> {
+    let (order_id, status): (i64, i16) = (row.get("order_id")?, row.get("order_status")?);
+    let owed = Owed::of_bits(row.get("owed")?);
     let debts = if owed != Owed::NOTHING {
         owed.debts()
     } else if status == status_number(Status::Unconfirmed) {
@@ -88,23 +94,59 @@ fn owing(row: &QueryResult) -> Result<Owing> {
     } else {
         vec![TIME_OUT]
     };
-    Ok(Owing { row: format!("order {order_id}"), since: Millis::new(row.try_get("", "since_ms")?), debts })
+    Ok(Owing { row: format!("order {order_id}"), since: Millis::new(row.get("since_ms")?), debts })
 }
 
 /// Loads and locks orders, in id order.
 pub(crate) async fn load(tx: &Tx, order_ids: Vec<i64>) -> Result<Orders> {
-    let rows = order::Entity::find()
-        .filter(order::Column::OrderId.is_in(sql::padded(order_ids)))
-        .order_by_asc(order::Column::OrderId)
-        .lock_exclusive()
-        .all(tx)
-        .await?;
     let mut orders = Orders::default();
-    for row in &rows {
-        let order = Order::try_from(row)?;
-        orders.0.insert(OrderId::new(row.order_id), (order.clone(), order));
+    for row in &sql::locked(tx, COLUMNS, "trade_order", "order_id", order_ids).await? {
+        let (order_id, order) = order(row)?;
+        orders.0.insert(order_id, (order.clone(), order));
     }
     Ok(orders)
+}
+
+/// Those of `order_ids` that exist, as they are now.
+pub(crate) async fn orders(db: &Reader, order_ids: Vec<i64>) -> Result<BTreeMap<OrderId, Order>> {
+    sql::found(db, COLUMNS, "trade_order", "order_id", order_ids).await?.iter().map(order).collect()
+}
+
+fn order(row: &Row) -> Result<(OrderId, Order)> {
+    let millis = |column| Ok::<_, Failure>(row.find(column)?.map(Millis::new));
+    let order = Order {
+        user_id: UserId::new(row.get("user_id")?),
+        amount_due: Fen::new(row.get("pay_amount_fen")?),
+        balance_used: Fen::new(row.get("money_paid_fen")?),
+        has_coupon: row.find::<i64>("coupon_id")?.is_some(),
+        status: status_of(row.get("order_status")?)?,
+        pay_status: pay_status_of(row.get("pay_status")?)?,
+        pay_id: row.find("pay_id")?.map(PayId::new),
+        pay_deadline: millis("pay_deadline_ms")?,
+        closing: millis("closing_ms")?,
+        confirmed: millis("confirm_ms")?,
+        paid: millis("pay_ms")?,
+        cancelled: millis("cancel_ms")?,
+        cause: cause(row)?,
+        owed: Owed::of_bits(row.get("owed")?),
+        due: millis("due_ms")?,
+    };
+    Ok((OrderId::new(row.get("order_id")?), order))
+}
+
+fn cause(row: &Row) -> Result<Option<Cause>> {
+    let reason = || Ok::<String, Failure>(row.find("cancel_reason")?.unwrap_or_default());
+    Ok(match row.find::<i16>("cancel_cause")? {
+        None => None,
+        Some(2) => Some(Cause::Recovery),
+        Some(3) => Some(Cause::User(reason()?)),
+        Some(4) => Some(Cause::TimeOut),
+        Some(5) => Some(Cause::Refund(reason()?)),
+        Some(_) => {
+            let (field, message) = (row.find("refuse_field")?, row.find("refuse_message")?);
+            Some(Cause::Refused(refusal(row.find("refuse_code")?, field, message)))
+        }
+    })
 }
 
 /// Saves what changed; what was decided under lock is stated again in the SQL.
@@ -150,21 +192,24 @@ fn change(order_id: OrderId, was: &Order, now: &Order) -> Vec<Value> {
 
 /// The orders of these keys, locked.
 pub(crate) async fn by_requests(tx: &Tx, keys: Vec<Key>) -> Result<Vec<(Key, Stored)>> {
-    let rows = of_keys(keys).order_by_asc(order::Column::OrderId).lock_exclusive().all(tx).await?;
-    Ok(keyed(with_items(tx, rows).await?))
+    let lock = if tx.get_database_backend() == DatabaseBackend::MySql { " FOR UPDATE" } else { "" };
+    of_keys(tx, keys, &format!(" ORDER BY order_id{lock}")).await
 }
 
 /// The orders of these keys.
 pub(crate) async fn known(db: &Reader, keys: Vec<Key>) -> Result<Vec<(Key, Stored)>> {
-    Ok(keyed(with_items(db, of_keys(keys).all(db).await?).await?))
+    of_keys(db, keys, "").await
 }
 
-fn of_keys(keys: Vec<Key>) -> Select<order::Entity> {
-    let any = sql::padded(keys).into_iter().fold(Condition::any(), |any, (user_id, request_id)| {
-        let user = order::Column::UserId.eq(user_id);
-        any.add(Condition::all().add(user).add(order::Column::RequestId.eq(request_id)))
-    });
-    order::Entity::find().filter(any)
+/// One condition for each key: MariaDB reads the whole table for a list of pairs.
+async fn of_keys(db: &impl ConnectionTrait, keys: Vec<Key>, tail: &str) -> Result<Vec<(Key, Stored)>> {
+    let keys = sql::padded(keys);
+    let is_one = vec!["user_id = ? AND request_id = ?"; keys.len()].join(" OR ");
+    let text = format!("SELECT * FROM trade_order WHERE {is_one}{tail}");
+    let values = keys.into_iter().flat_map(|(user_id, request_id)| [Value::from(user_id), request_id.into()]);
+    let select = Statement::from_sql_and_values(db.get_database_backend(), text, values);
+    let rows = order::Entity::find().from_raw_sql(select).all(db).await?;
+    Ok(keyed(with_items(db, rows).await?))
 }
 
 fn keyed(orders: Vec<Stored>) -> Vec<(Key, Stored)> {
@@ -176,11 +221,6 @@ pub(crate) async fn by_ids(db: &impl ConnectionTrait, order_ids: Vec<i64>) -> Re
     let ids = order::Column::OrderId.is_in(sql::padded(order_ids));
     let rows = order::Entity::find().filter(ids).order_by_asc(order::Column::OrderId).all(db).await?;
     with_items(db, rows).await
-}
-
-/// Orders without their lines.
-pub(crate) async fn rows(db: &impl ConnectionTrait, order_ids: Vec<i64>) -> Result<Vec<order::Model>> {
-    Ok(order::Entity::find().filter(order::Column::OrderId.is_in(sql::padded(order_ids))).all(db).await?)
 }
 
 /// Up to `limit` orders of a user older than `before`, newest first; those in status 0 are left out.

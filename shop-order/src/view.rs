@@ -6,15 +6,14 @@ use shop_common::{
     code::ShopCode,
     db::{Failure, Result},
     error::ShopError,
-    id::{OrderId, PayId, UserId},
-    money::Fen,
+    id::OrderId,
     time::Millis,
 };
 use shop_proto::order::v1 as proto;
 
 use crate::{
     entity::{item, order},
-    order::{Cause, Order, Owed, PayStatus, Status},
+    order::{Order, PayStatus, Status},
 };
 
 /// An order and its lines, as stored.
@@ -42,7 +41,7 @@ pub(crate) const fn pay_status_number(status: PayStatus) -> i16 {
     }
 }
 
-fn status_of(number: i16) -> Result<Status> {
+pub(crate) fn status_of(number: i16) -> Result<Status> {
     match number {
         0 => Ok(Status::Unconfirmed),
         1 => Ok(Status::Confirmed),
@@ -53,7 +52,7 @@ fn status_of(number: i16) -> Result<Status> {
     }
 }
 
-fn pay_status_of(number: i16) -> Result<PayStatus> {
+pub(crate) fn pay_status_of(number: i16) -> Result<PayStatus> {
     match number {
         0 => Ok(PayStatus::Unpaid),
         1 => Ok(PayStatus::Paying),
@@ -62,45 +61,13 @@ fn pay_status_of(number: i16) -> Result<PayStatus> {
     }
 }
 
-impl TryFrom<&order::Model> for Order {
-    type Error = Failure;
-
-    fn try_from(row: &order::Model) -> Result<Self> {
-        let cause = match row.cancel_cause {
-            None => None,
-            Some(2) => Some(Cause::Recovery),
-            Some(3) => Some(Cause::User(row.cancel_reason.clone().unwrap_or_default())),
-            Some(4) => Some(Cause::TimeOut),
-            Some(5) => Some(Cause::Refund(row.cancel_reason.clone().unwrap_or_default())),
-            Some(_) => Some(Cause::Refused(refusal(row))),
-        };
-        Ok(Self {
-            user_id: UserId::new(row.user_id),
-            amount_due: Fen::new(row.amount_due_fen),
-            balance_used: Fen::new(row.balance_used_fen),
-            has_coupon: row.coupon_id.is_some(),
-            status: status_of(row.order_status)?,
-            pay_status: pay_status_of(row.pay_status)?,
-            pay_id: row.pay_id.map(PayId::new),
-            pay_deadline: row.pay_deadline_ms.map(Millis::new),
-            closing: row.closing_ms.map(Millis::new),
-            confirmed: row.confirm_ms.map(Millis::new),
-            paid: row.pay_ms.map(Millis::new),
-            cancelled: row.cancel_ms.map(Millis::new),
-            cause,
-            owed: Owed::of_bits(row.owed),
-            due: row.due_ms.map(Millis::new),
-        })
-    }
-}
-
 /// The refusal that stands in a row; `SHOP_ORDER_CANCELLED` where it was cancelled without one.
-fn refusal(row: &order::Model) -> ShopError {
-    let Some(code) = row.refuse_code.and_then(ShopCode::from_number) else { return ShopCode::OrderCancelled.into() };
+pub(crate) fn refusal(code: Option<i32>, field: Option<String>, message: Option<String>) -> ShopError {
+    let Some(code) = code.and_then(ShopCode::from_number) else { return ShopCode::OrderCancelled.into() };
     ShopError {
         code,
-        field: row.refuse_field.clone().map(Cow::Owned),
-        message: row.refuse_message.clone().map_or_else(|| code.row().message.into(), Cow::Owned),
+        field: field.map(Cow::Owned),
+        message: message.map_or_else(|| code.row().message.into(), Cow::Owned),
     }
 }
 
@@ -134,10 +101,11 @@ impl Stored {
         if self.row.confirm_ms.is_some() {
             return Repeat::Confirmed;
         }
-        match self.row.order_status {
-            0 => Repeat::Running,
-            _ => Repeat::Refused(refusal(&self.row)),
+        let order::Model { order_status, refuse_code, refuse_field, refuse_message, .. } = &self.row;
+        if *order_status == status_number(Status::Unconfirmed) {
+            return Repeat::Running;
         }
+        Repeat::Refused(refusal(*refuse_code, refuse_field.clone(), refuse_message.clone()))
     }
 }
 

@@ -54,7 +54,7 @@ pub struct Balances {
 }
 
 impl Balances {
-    /// Takes the amount for the order. Seed 003 §8.2, traps 7, 14, 16.
+    /// Takes the amount for the order. Course, text 003 §8.2, traps 7, 14, 16.
     pub fn debit(&mut self, order_id: OrderId, user_id: UserId, amount: Fen) -> Done {
         match self.holds.before(order_id.get()) {
             Before::TooLate => return Done::Cancelled,

@@ -3,23 +3,25 @@
 use shop_common::{
     batch::Batcher,
     code::ShopCode,
+    db::Db,
     error::ShopError,
     hold::{Done, Undone},
     id::{OrderId, PayId, UserId},
     lookup::Lookup,
     money::Fen,
-    service::{COMMANDS_PER_CALL, answer_do, answer_undo, deadline_of},
+    service::{COMMANDS_PER_CALL, deadline_of, do_all, undo_all},
 };
 use shop_proto::user::v1::{
     AwardPointsCommand, AwardPointsRequest, AwardPointsResponse, DebitBalanceCommand, DebitBalanceRequest,
-    DebitBalanceResponse, GetUserRequest, RefundBalanceRequest, RefundBalanceResponse, ReversePointsRequest,
-    ReversePointsResponse, User, balance_service_server::BalanceService, points_service_server::PointsService,
-    user_service_server::UserService,
+    DebitBalanceResponse, GetBalancesRequest, GetBalancesResponse, GetUserRequest, RefundBalanceRequest,
+    RefundBalanceResponse, ReversePointsRequest, ReversePointsResponse, User, balance_service_server::BalanceService,
+    points_service_server::PointsService, user_service_server::UserService,
 };
 use tonic::{Request, Response, Status};
 
 use crate::{
     entity::user::Model,
+    store,
     tx::{AwardPoints, DebitBalance, RefundBalance, ReversePoints},
 };
 
@@ -42,32 +44,42 @@ impl UserService for Users {
 /// Balance of orders.
 #[derive(Clone, Debug)]
 pub(crate) struct Balance {
+    pub(crate) db: Db,
     pub(crate) debit: Batcher<DebitBalance, Done>,
     pub(crate) refund: Batcher<RefundBalance, Undone>,
 }
 
 #[tonic::async_trait]
 impl BalanceService for Balance {
+    async fn get_balances(
+        &self,
+        request: Request<GetBalancesRequest>,
+    ) -> Result<Response<GetBalancesResponse>, Status> {
+        let user_ids = request.into_inner().user_ids;
+        COMMANDS_PER_CALL.check(user_ids.len())?;
+        let balances = store::balances(self.db.read(), user_ids).await.map_err(ShopError::from)?;
+        Ok(Response::new(GetBalancesResponse { balances }))
+    }
+
     async fn debit_balance(
         &self,
         request: Request<DebitBalanceRequest>,
     ) -> Result<Response<DebitBalanceResponse>, Status> {
-        let commands = request.into_inner().commands;
-        COMMANDS_PER_CALL.check(commands.len())?;
-        let commands = commands.into_iter().map(|command| (deadline_of(command.context.as_ref()), command));
-        let outcomes = self.debit.run_all(commands.map(|(deadline, command)| (command.into(), deadline))).await;
-        Ok(Response::new(DebitBalanceResponse { outcomes: outcomes.into_iter().map(answer_do).collect() }))
+        let commands = request.into_inner().commands.into_iter();
+        let commands = commands.map(|command| {
+            let deadline = deadline_of(command.context.as_ref());
+            (command.into(), deadline)
+        });
+        Ok(Response::new(DebitBalanceResponse { outcomes: do_all(&self.debit, commands).await? }))
     }
 
     async fn refund_balance(
         &self,
         request: Request<RefundBalanceRequest>,
     ) -> Result<Response<RefundBalanceResponse>, Status> {
-        let commands = request.into_inner().commands;
-        COMMANDS_PER_CALL.check(commands.len())?;
-        let orders = commands.into_iter().map(|command| OrderId::new(command.order_id));
-        let outcomes = self.refund.run_all(orders.map(|order_id| (RefundBalance { order_id }, None))).await;
-        Ok(Response::new(RefundBalanceResponse { outcomes: outcomes.into_iter().map(answer_undo).collect() }))
+        let commands = request.into_inner().commands.into_iter();
+        let commands = commands.map(|command| RefundBalance { order_id: OrderId::new(command.order_id) });
+        Ok(Response::new(RefundBalanceResponse { outcomes: undo_all(&self.refund, commands).await? }))
     }
 }
 
@@ -84,22 +96,21 @@ impl PointsService for Points {
         &self,
         request: Request<AwardPointsRequest>,
     ) -> Result<Response<AwardPointsResponse>, Status> {
-        let commands = request.into_inner().commands;
-        COMMANDS_PER_CALL.check(commands.len())?;
-        let commands = commands.into_iter().map(|command| (deadline_of(command.context.as_ref()), command));
-        let outcomes = self.award.run_all(commands.map(|(deadline, command)| (command.into(), deadline))).await;
-        Ok(Response::new(AwardPointsResponse { outcomes: outcomes.into_iter().map(answer_do).collect() }))
+        let commands = request.into_inner().commands.into_iter();
+        let commands = commands.map(|command| {
+            let deadline = deadline_of(command.context.as_ref());
+            (command.into(), deadline)
+        });
+        Ok(Response::new(AwardPointsResponse { outcomes: do_all(&self.award, commands).await? }))
     }
 
     async fn reverse_points(
         &self,
         request: Request<ReversePointsRequest>,
     ) -> Result<Response<ReversePointsResponse>, Status> {
-        let commands = request.into_inner().commands;
-        COMMANDS_PER_CALL.check(commands.len())?;
-        let payments = commands.into_iter().map(|command| PayId::new(command.pay_id));
-        let outcomes = self.reverse.run_all(payments.map(|pay_id| (ReversePoints { pay_id }, None))).await;
-        Ok(Response::new(ReversePointsResponse { outcomes: outcomes.into_iter().map(answer_undo).collect() }))
+        let commands = request.into_inner().commands.into_iter();
+        let commands = commands.map(|command| ReversePoints { pay_id: PayId::new(command.pay_id) });
+        Ok(Response::new(ReversePointsResponse { outcomes: undo_all(&self.reverse, commands).await? }))
     }
 }
 

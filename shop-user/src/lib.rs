@@ -84,7 +84,8 @@ impl User {
 
     /// Adds what only other services may call.
     pub fn add_internal(&self, routes: &mut RoutesBuilder) {
-        let balance = grpc::Balance { debit: self.debit.clone(), refund: self.refund.clone() };
+        let db = self.deps.db.clone();
+        let balance = grpc::Balance { db, debit: self.debit.clone(), refund: self.refund.clone() };
         let points = grpc::Points { award: self.award.clone(), reverse: self.reverse.clone() };
         routes
             .add_service(BalanceServiceServer::new(balance).max_decoding_message_size(INTERNAL_MESSAGE_BYTES))

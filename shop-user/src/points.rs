@@ -51,7 +51,7 @@ pub struct Points {
 }
 
 impl Points {
-    /// Credits one point for each whole yuan paid. Seed 003 chapter 10, traps 36, 49.
+    /// Credits one point for each whole yuan paid. Course, text 003 chapter 10, traps 36, 49.
     pub fn award(&mut self, pay_id: PayId, user_id: UserId, paid: Fen) -> Done {
         match self.holds.before(pay_id.get()) {
             Before::TooLate => return Done::Cancelled,

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set, Value};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Set, Value};
 use shop_common::{
-    db::{Result, Tx},
+    db::{Reader, Result, Row, Tx},
     hold::HoldTable,
     hold_table,
     id::{OrderId, PayId, UserId},
@@ -12,6 +12,8 @@ use shop_common::{
     sql::{self, Update},
     time::Millis,
 };
+
+use shop_proto::user::v1::UserBalance;
 
 use crate::{
     balance::{self, Balances, Purse},
@@ -54,7 +56,7 @@ const fn score_log_number(log_type: points::LogType) -> i16 {
 /// Loads what debiting `users` for `orders` touches: holds by order id, then users by id.
 pub(crate) async fn load_to_debit(tx: &Tx, orders: Vec<i64>, users: Vec<i64>) -> Result<Balances> {
     let holds = BALANCE_HOLDS.load(tx, orders).await?;
-    Ok(Balances { holds, purses: purses(load_users(tx, users).await?), ..Balances::default() })
+    Ok(Balances { holds, purses: purses(tx, users).await?, ..Balances::default() })
 }
 
 /// Loads what refunding `orders` touches: holds, what the ledger says they took, then those users.
@@ -71,13 +73,13 @@ pub(crate) async fn load_to_refund(tx: &Tx, orders: Vec<i64>) -> Result<Balances
         let amount = Fen::new(row.delta_fen.saturating_neg());
         (OrderId::new(row.ref_id), (UserId::new(row.user_id), amount))
     });
-    Ok(Balances { holds, taken: taken.collect(), purses: purses(load_users(tx, users).await?), ..Balances::default() })
+    Ok(Balances { holds, taken: taken.collect(), purses: purses(tx, users).await?, ..Balances::default() })
 }
 
 /// Loads what crediting `users` for `payments` touches: holds by payment id, then users by id.
 pub(crate) async fn load_to_award(tx: &Tx, payments: Vec<i64>, users: Vec<i64>) -> Result<Points> {
     let holds = POINTS_HOLDS.load(tx, payments).await?;
-    Ok(Points { holds, scores: scores(load_users(tx, users).await?), ..Points::default() })
+    Ok(Points { holds, scores: scores(tx, users).await?, ..Points::default() })
 }
 
 /// Loads what reversing `payments` touches: holds, what the ledger says they earned, then those users.
@@ -91,27 +93,25 @@ pub(crate) async fn load_to_reverse(tx: &Tx, payments: Vec<i64>) -> Result<Point
         .await?;
     let users = rows.iter().map(|row| row.user_id).collect();
     let credited = rows.into_iter().map(|row| (PayId::new(row.ref_id), (UserId::new(row.user_id), row.delta)));
-    Ok(Points {
-        holds,
-        credited: credited.collect(),
-        scores: scores(load_users(tx, users).await?),
-        ..Points::default()
-    })
+    Ok(Points { holds, credited: credited.collect(), scores: scores(tx, users).await?, ..Points::default() })
 }
 
-async fn load_users(tx: &Tx, users: Vec<i64>) -> Result<Vec<user::Model>> {
-    let users = user::Entity::find().filter(user::Column::UserId.is_in(sql::padded(users)));
-    Ok(users.order_by_asc(user::Column::UserId).lock_exclusive().all(tx).await?)
+async fn purses(tx: &Tx, users: Vec<i64>) -> Result<BTreeMap<UserId, Purse>> {
+    let rows = sql::locked(tx, "user_id, user_money_fen", "trade_user", "user_id", users).await?;
+    let purse = |row: &Row| {
+        let balance = Fen::new(row.get("user_money_fen")?);
+        Ok((UserId::new(row.get("user_id")?), Purse { loaded: balance, balance }))
+    };
+    rows.iter().map(purse).collect()
 }
 
-fn purses(rows: Vec<user::Model>) -> BTreeMap<UserId, Purse> {
-    let purse = |fen| Purse { loaded: Fen::new(fen), balance: Fen::new(fen) };
-    rows.into_iter().map(|row| (UserId::new(row.user_id), purse(row.balance_fen))).collect()
-}
-
-fn scores(rows: Vec<user::Model>) -> BTreeMap<UserId, Score> {
-    let score = |points| Score { loaded: points, points };
-    rows.into_iter().map(|row| (UserId::new(row.user_id), score(row.score))).collect()
+async fn scores(tx: &Tx, users: Vec<i64>) -> Result<BTreeMap<UserId, Score>> {
+    let rows = sql::locked(tx, "user_id, user_score", "trade_user", "user_id", users).await?;
+    let score = |row: &Row| {
+        let points = row.get("user_score")?;
+        Ok((UserId::new(row.get("user_id")?), Score { loaded: points, points }))
+    };
+    rows.iter().map(score).collect()
 }
 
 /// Saves the difference; what was decided under lock is stated again in the SQL.
@@ -156,6 +156,13 @@ fn deltas(users: impl Iterator<Item = (UserId, i64, i64)>) -> Vec<Vec<Value>> {
 pub(crate) async fn users(db: &impl ConnectionTrait, user_ids: Vec<i64>) -> Result<Vec<(i64, user::Model)>> {
     let rows = user::Entity::find().filter(user::Column::UserId.is_in(sql::padded(user_ids))).all(db).await?;
     Ok(rows.into_iter().map(|row| (row.user_id, row)).collect())
+}
+
+/// The balances of those of `user_ids` that exist.
+pub(crate) async fn balances(db: &Reader, user_ids: Vec<i64>) -> Result<Vec<UserBalance>> {
+    let rows = sql::found(db, "user_id, user_money_fen", "trade_user", "user_id", user_ids).await?;
+    let balance = |row: &Row| Ok(UserBalance { user_id: row.get("user_id")?, balance_fen: row.get("user_money_fen")? });
+    rows.iter().map(balance).collect()
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What the binary can be told (contract §3).
+//! What the binary can be told.
 
 use std::{error::Error, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 

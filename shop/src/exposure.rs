@@ -1,4 +1,4 @@
-//! What is only good on loopback, and the keys that allow it elsewhere (contract §2).
+//! What is only good on loopback, and the keys that allow it elsewhere.
 
 use std::net::SocketAddr;
 

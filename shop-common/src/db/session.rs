@@ -8,7 +8,10 @@ use sea_orm::{
     Statement,
 };
 
-use super::sqlite::{Connection, Lease, Readers, Writing};
+use super::{
+    row::{Row, Rows},
+    sqlite::{Connection, Lease, Readers, Writing},
+};
 
 type Result<T, E = DbErr> = std::result::Result<T, E>;
 
@@ -162,6 +165,31 @@ impl ConnectionTrait for Reader {
             Pool::MySql(connection) => connection.query_all_raw(statement).await,
         }
     }
+}
+
+#[async_trait]
+impl Rows for Tx {
+    async fn rows(&self, statement: Statement) -> super::Result<Vec<Row>> {
+        Ok(match &self.0 {
+            Open::Writing(writing) => writing.connection().rows(&statement)?,
+            Open::Reading(lease) => lease.run(move |connection| connection.rows(&statement)).await?,
+            Open::MySql(tx) => of_mysql(tx.query_all_raw(statement).await?),
+        })
+    }
+}
+
+#[async_trait]
+impl Rows for Reader {
+    async fn rows(&self, statement: Statement) -> super::Result<Vec<Row>> {
+        Ok(match &self.0 {
+            Pool::Sqlite(readers) => readers.lease().await?.run(move |connection| connection.rows(&statement)).await?,
+            Pool::MySql(connection) => of_mysql(connection.query_all_raw(statement).await?),
+        })
+    }
+}
+
+fn of_mysql(rows: Vec<QueryResult>) -> Vec<Row> {
+    rows.into_iter().map(Row::of_mysql).collect()
 }
 
 async fn run(lease: &Arc<Lease>, sql: &str) -> Result<ExecResult> {

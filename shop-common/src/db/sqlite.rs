@@ -28,7 +28,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::ACQUIRE_TIMEOUT;
+use super::{ACQUIRE_TIMEOUT, row::Row};
 
 /// How long another process that writes is waited for, and how often it is tried.
 const BUSY_PATIENCE: Duration = Duration::from_secs(10);
@@ -73,10 +73,33 @@ impl Connection {
         }
     }
 
+    pub(super) fn rows(&self, statement: &Statement) -> Result<Vec<Row>> {
+        self.with(|connection| {
+            let mut prepared = connection.prepare_cached(&statement.sql).map_err(sorted)?;
+            let columns = columns(&prepared);
+            let names: Arc<[String]> = columns.iter().map(|(name, _)| name.clone()).collect();
+            let kinds = columns.iter().map(|(_, kind)| *kind).enumerate();
+            each_row(&mut prepared, statement.values.as_ref(), |row| {
+                let cells = kinds.clone().map(|(index, kind)| cell(row, index, kind));
+                Ok(Row::of_sqlite(Arc::clone(&names), cells.collect::<Result<_>>()?))
+            })
+        })
+    }
+
+    /// As sea-orm reads them.
     pub(super) fn query(&self, statement: &Statement) -> Result<Vec<QueryResult>> {
         self.with(|connection| {
             let mut prepared = connection.prepare_cached(&statement.sql).map_err(sorted)?;
-            rows(&mut prepared, statement.values.as_ref())
+            let mut columns: Vec<_> = columns(&prepared).into_iter().enumerate().collect();
+            // Once, and not again for each row.
+            columns.sort_by(|(_, (one, _)), (_, (other, _))| one.cmp(other));
+            let rows = each_row(&mut prepared, statement.values.as_ref(), |row| {
+                let cells = columns.iter().map(|(index, (name, kind))| {
+                    Ok((name.clone(), cell(row, *index, *kind)?.unwrap_or(Value::BigInt(None))))
+                });
+                cells.collect::<Result<BTreeMap<_, _>>>()
+            })?;
+            MockDatabase::new(DatabaseBackend::Sqlite).append_query_results([rows]).query(0, nothing())
         })
     }
 
@@ -256,23 +279,27 @@ fn outcome(connection: &rusqlite::Connection) -> Result<ExecResult> {
     MockDatabase::new(DatabaseBackend::Sqlite).append_exec_results([result]).execute(0, nothing())
 }
 
-fn rows(prepared: &mut Prepared<'_>, values: Option<&Values>) -> Result<Vec<QueryResult>> {
+fn columns(prepared: &Prepared<'_>) -> Vec<(String, Kind)> {
     let columns = prepared.columns();
-    let columns = columns.iter().enumerate();
-    let mut columns: Vec<(String, usize, Kind)> =
-        columns.map(|(index, column)| (column.name().to_owned(), index, Kind::of(column.decl_type()))).collect();
-    // Once, and not again for each row.
-    columns.sort_by(|one, other| one.0.cmp(&other.0));
+    columns.iter().map(|column| (column.name().to_owned(), Kind::of(column.decl_type()))).collect()
+}
+
+fn each_row<T>(
+    prepared: &mut Prepared<'_>,
+    values: Option<&Values>,
+    read: impl Fn(&rusqlite::Row<'_>) -> Result<T>,
+) -> Result<Vec<T>> {
     let mut rows = prepared.query(params_from_iter(bound(values)?)).map_err(sorted)?;
     let mut found = Vec::new();
     while let Some(row) = rows.next().map_err(sorted)? {
-        let cells = columns.iter().map(|(name, index, kind)| {
-            let cell = row.get_ref(*index).map_err(sorted)?;
-            Ok((name.clone(), kind.value(cell)?))
-        });
-        found.push(cells.collect::<Result<BTreeMap<_, _>>>()?);
+        found.push(read(row)?);
     }
-    MockDatabase::new(DatabaseBackend::Sqlite).append_query_results([found]).query(0, nothing())
+    Ok(found)
+}
+
+/// What stands in a cell; none for a null.
+fn cell(row: &rusqlite::Row<'_>, index: usize, kind: Kind) -> Result<Option<Value>> {
+    kind.value(row.get_ref(index).map_err(sorted)?)
 }
 
 fn nothing() -> Statement {
@@ -301,18 +328,18 @@ impl Kind {
         }
     }
 
-    fn value(self, cell: ValueRef<'_>) -> Result<Value> {
+    fn value(self, cell: ValueRef<'_>) -> Result<Option<Value>> {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).map_err(|error| DbErr::Type(error.to_string()));
         let too_big = |error: std::num::TryFromIntError| DbErr::Type(error.to_string());
-        Ok(match (cell, self) {
-            (ValueRef::Null, _) => Value::BigInt(None),
+        Ok(Some(match (cell, self) {
+            (ValueRef::Null, _) => return Ok(None),
             (ValueRef::Integer(number), Self::Small) => i16::try_from(number).map_err(too_big)?.into(),
             (ValueRef::Integer(number), Self::Int) => i32::try_from(number).map_err(too_big)?.into(),
             (ValueRef::Integer(number), _) => number.into(),
             (ValueRef::Real(number), _) => number.into(),
             (ValueRef::Blob(bytes), _) | (ValueRef::Text(bytes), Self::Bytes) => bytes.to_vec().into(),
             (ValueRef::Text(bytes), _) => text(bytes)?.into(),
-        })
+        }))
     }
 }
 

@@ -2,18 +2,18 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, Value};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Value};
 use serde::{Deserialize, Serialize};
 use tokio::{sync::Notify, time::timeout};
 
 use super::{
     delay,
-    entity::{Column, Entity, Model},
+    entity::{Column, Entity},
     pool::Pool,
 };
 use crate::{
     config::at_least_one,
-    db::{Db, Result},
+    db::{Db, Result, Row},
     due::{Backoff, Debt, Due, Owing},
     due_table,
     mq::{Outgoing, PublishError, SharedBus},
@@ -22,11 +22,16 @@ use crate::{
     time::{Clock, Millis},
 };
 
-const DUE: Due = due_table!("trade_mq_producer_temp", "id", "*", |row| {
-    let id: String = row.try_get("", "id")?;
-    let since = Millis::new(row.try_get("", "create_ms")?);
-    Ok(Owing { row: format!("message {id}"), since, debts: vec![Debt::new("sending", "broker")] })
-});
+const DUE: Due = due_table!(
+    "trade_mq_producer_temp",
+    "id",
+    "id, group_name, msg_topic, msg_tag, msg_key, msg_body, traceparent, create_ms, deliver_at_ms, due_ms, attempts",
+    |row| {
+        let id: String = row.get("id")?;
+        let since = Millis::new(row.get("create_ms")?);
+        Ok(Owing { row: format!("message {id}"), since, debts: vec![Debt::new("sending", "broker")] })
+    }
+);
 /// A message waits longer for its broker than a sweeper for a service: every message is a hint.
 const BACKOFF: Backoff = Backoff { base: Duration::from_secs(5), cap: Duration::from_secs(60) };
 
@@ -99,7 +104,7 @@ impl Relay {
             if rows.is_empty() {
                 return Ok(sent);
             }
-            sent = sent.saturating_add(self.send(rows, now).await?);
+            sent = sent.saturating_add(self.send(rows).await?);
         }
     }
 
@@ -127,9 +132,9 @@ impl Relay {
                 Ok(Err(error)) => return tracing::warn!(%error, "claiming outbox rows failed; trying again later"),
                 Err(_) => return tracing::warn!("the database does not answer; outbox rows are claimed later"),
             };
-            let (relay, now) = (self.clone(), clock.now());
+            let relay = self.clone();
             place.fill(Box::pin(async move {
-                match timeout(PATIENCE, relay.send(rows, now)).await {
+                match timeout(PATIENCE, relay.send(rows)).await {
                     Ok(Ok(_)) => {}
                     Ok(Err(error)) => tracing::warn!(%error, "outbox rows stay until their lease ends"),
                     Err(_) => tracing::warn!("sending does not end; outbox rows stay until their lease ends"),
@@ -138,20 +143,22 @@ impl Relay {
         }
     }
 
-    async fn claim(&self, now: Millis) -> Result<Vec<Model>> {
+    /// What is due, by the ids of its rows.
+    async fn claim(&self, now: Millis) -> Result<Vec<(String, Outgoing)>> {
         let rows = DUE.claim_rows::<String>(&self.db, self.config.batch, BACKOFF, now).await?;
-        Ok(rows.iter().map(|row| Model::from_query_result(row, "")).collect::<Result<_, _>>()?)
+        rows.iter().map(|row| Ok((row.get("id")?, outgoing(row, now)?))).collect()
     }
 
     /// Publishes claimed rows; deletes what the broker has stored, parks what it can never take.
-    async fn send(&self, rows: Vec<Model>, now: Millis) -> Result<usize> {
-        let ids: Vec<String> = rows.iter().map(|row| row.id.clone()).collect();
-        let answers = self.bus.publish(rows.into_iter().map(|row| outgoing(row, now)).collect()).await;
+    async fn send(&self, rows: Vec<(String, Outgoing)>) -> Result<usize> {
+        let (ids, messages): (Vec<String>, Vec<Outgoing>) = rows.into_iter().unzip();
+        let answers = self.bus.publish(messages).await;
         let (mut stored, mut parked) = (Vec::new(), Vec::new());
         for (id, answer) in ids.into_iter().zip(answers) {
             match answer {
                 Ok(()) => stored.push(id),
                 Err(PublishError::Rejected(why)) => {
+                    metrics::counter!("shop_messages_parked_total", "at" => "out").increment(1);
                     tracing::error!(msg.id = id, why, "message parked: it can never be sent");
                     let remark = sql::cut(&why, REMARK_CHARS);
                     parked.push(vec![Value::from(id), Value::from(remark)]);
@@ -174,14 +181,14 @@ impl Relay {
     }
 }
 
-fn outgoing(row: Model, now: Millis) -> Outgoing {
-    Outgoing {
-        group: row.group_name,
-        topic: row.msg_topic,
-        tag: row.msg_tag,
-        key: row.msg_key,
-        body: row.msg_body,
-        traceparent: row.traceparent,
-        delay: delay(row.deliver_at_ms.map(Millis::new), now),
-    }
+fn outgoing(row: &Row, now: Millis) -> Result<Outgoing> {
+    Ok(Outgoing {
+        group: row.get("group_name")?,
+        topic: row.get("msg_topic")?,
+        tag: row.get("msg_tag")?,
+        key: row.get("msg_key")?,
+        body: row.get("msg_body")?,
+        traceparent: row.get("traceparent")?,
+        delay: delay(row.find("deliver_at_ms")?.map(Millis::new), now),
+    })
 }

@@ -22,7 +22,7 @@ use shop_testkit::{Alarms, databases, eventually};
 use crate::item::{self, due, insert, item};
 
 const DUE: Due = due_table!("item", "id", "id, due_ms, attempts", |row| {
-    let id: i64 = row.try_get("", "id")?;
+    let id: i64 = row.get("id")?;
     let debts = vec![Debt::new("stock", "goods"), Debt::new("coupon", "coupon")];
     Ok(Owing { row: format!("order {id}"), since: Millis::new(id * 1_000), debts })
 });

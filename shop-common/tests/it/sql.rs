@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sea_orm::{EntityTrait, QueryFilter, Value, entity::prelude::*};
 use shop_common::{
-    db::Failure,
+    db::{Failure, Row, Tx},
     sql::{self, Update},
 };
 use shop_testkit::{databases, dump};
@@ -142,5 +142,30 @@ async fn a_padded_list_finds_each_row_once() {
         let wanted = sql::padded([FIRST + 4, FIRST, FIRST + 2, FIRST, FIRST + 99]);
         let found = Entity::find().filter(Column::Id.is_in(wanted)).all(test.db.read()).await.unwrap();
         assert_eq!(found.len(), 3, "{}", test.name);
+    }
+}
+
+#[tokio::test]
+async fn rows_are_found_by_their_keys_and_read_by_the_names_of_their_columns() {
+    for test in databases(&[item::FILE]).await {
+        insert(&test.db, vec![item(3, "three", 30), item(1, "one", 10), item(2, "two", 20)]).await.unwrap();
+        let (columns, keys) = ("quantity, note, id AS k, name", vec![3, 9, 1, 3]);
+        let locked = async |tx: &Tx| sql::locked(tx, columns, "item", "id", keys.clone()).await;
+        let rows = test.db.write_tx(locked).await.unwrap();
+        let read = |row: &Row| {
+            let (name, note): (String, Option<String>) = (row.get("name").unwrap(), row.find("note").unwrap());
+            (row.get::<i64>("k").unwrap(), name, row.get::<i64>("quantity").unwrap(), note)
+        };
+        let one = (1, "one".to_owned(), 10, None);
+        let three = (3, "three".to_owned(), 30, None);
+        assert_eq!(rows.iter().map(read).collect::<Vec<_>>(), [one, three], "{}", test.name);
+        let found = sql::found(test.db.read(), columns, "item", "id", keys.clone()).await.unwrap();
+        assert_eq!(found.len(), 2, "{}", test.name);
+        assert!(sql::found(test.db.read(), columns, "item", "id", Vec::new()).await.unwrap().is_empty());
+        for row in &rows {
+            assert!(row.get::<String>("note").is_err(), "{}: a null is no text", test.name);
+            assert!(row.get::<i64>("name").is_err() && row.find::<i64>("name").is_err(), "{}: another type", test.name);
+            assert!(row.find::<i64>("due_ms").is_err(), "{}: not asked for", test.name);
+        }
     }
 }

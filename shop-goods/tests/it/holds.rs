@@ -1,4 +1,4 @@
-//! Stock auto-unlock by work order (seed 001): a hold past its time asks the order service what became of its order.
+//! Stock auto-unlock by work order (the course, text 001): a hold past its time asks the order service what became of its order.
 
 use std::{sync::Arc, time::Duration};
 

@@ -7,14 +7,13 @@ use std::{collections::BTreeSet, sync::Arc};
 use shop_common::{
     code::ShopCode,
     error::{Result, ShopError},
-    id::OrderId,
     mq::SharedBus,
     time::{Clock, Millis},
     trace::TraceParent,
 };
 use shop_proto::event::{OrderTimeout, TIMEOUT_ORDERS_MAX};
 
-use crate::{order::Order, store, sweep::OrderSweep, timeout_hint::timeout_hint};
+use crate::{store, sweep::OrderSweep, timeout_hint::timeout_hint};
 
 /// What hears that orders may not have been paid in time.
 pub(crate) struct Timeouts {
@@ -36,10 +35,10 @@ impl Timeouts {
     async fn look_after(&self, order_ids: Vec<i64>) -> Result<()> {
         let now = self.clock.now();
         let (mut overdue, mut early) = (Vec::new(), Vec::new());
-        for row in store::rows(self.sweep.db.read(), order_ids).await? {
-            match Order::try_from(&row)?.awaited_until() {
-                Some(deadline) if deadline <= now => overdue.push(OrderId::new(row.order_id)),
-                Some(deadline) => early.push((deadline, row.order_id)),
+        for (order_id, order) in store::orders(self.sweep.db.read(), order_ids).await? {
+            match order.awaited_until() {
+                Some(deadline) if deadline <= now => overdue.push(order_id),
+                Some(deadline) => early.push((deadline, order_id.get())),
                 None => {}
             }
         }

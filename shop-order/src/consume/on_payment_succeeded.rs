@@ -2,12 +2,10 @@
 //! paid is judged. What cannot be bound is left to the pay service, the only writer of refunds. A message that is lost
 //! costs a sweep of the pay service.
 
-use std::time::Duration;
-
 use shop_common::{
     error::{Result, ShopError},
     id::{OrderId, PayId},
-    link::{Link, call},
+    link::{BETWEEN_SERVICES, Link, call},
     money::Fen,
 };
 use shop_proto::{
@@ -17,15 +15,14 @@ use shop_proto::{
 
 use crate::transitions::Transitions;
 
-const TIMEOUT: Duration = Duration::from_secs(5);
-
 pub(crate) async fn on_payment_succeeded(
     events: Vec<PaymentSucceeded>,
     payments: Link,
     transitions: Transitions,
 ) -> Result<()> {
     let pay_ids = events.iter().map(|event| event.pay_id).collect();
-    let answer = PaymentStateServiceClient::new(payments).get_states(call(GetStatesRequest { pay_ids }, TIMEOUT)).await;
+    let answer =
+        PaymentStateServiceClient::new(payments).get_states(call(GetStatesRequest { pay_ids }, BETWEEN_SERVICES)).await;
     let states = answer.map_err(|status| ShopError::from_status(&status))?.into_inner().states;
     let marks = states.iter().filter(|state| state.found && state.status() == PaymentStatus::Paid).map(|state| {
         transitions.mark(OrderId::new(state.order_id), PayId::new(state.pay_id), Fen::new(state.amount_fen))

@@ -10,7 +10,6 @@ use shop_common::{
     link::Deadline,
     page::Page,
     shutdown::Shutdown,
-    trace,
 };
 use shop_proto::order::v1::{
     CancelOrderRequest, ConfirmOrderRequest, ConfirmOrderResponse, GetOrderRequest, ListOrdersRequest,
@@ -60,10 +59,8 @@ impl OrderService for Orders {
     ) -> Result<Response<ConfirmOrderResponse>, Status> {
         let deadline = Deadline::of(&request);
         let wanted = parse::wanted(request.into_inner())?;
-        let (saga, patience) = (self.saga.clone(), deadline.checked_sub(MARGIN).unwrap_or(deadline));
-        // In a task of its own: a caller that hangs up never leaves a saga half done.
-        let placed = trace::spawn(async move { saga.confirm_order(wanted, patience).await }).await;
-        let order = placed.map_err(|_| ShopError::from(ShopCode::Internal))??;
+        // Whoever hangs up never leaves a saga half done: what serves a handler runs it to its end.
+        let order = self.saga.confirm_order(wanted, deadline.checked_sub(MARGIN).unwrap_or(deadline)).await?;
         Ok(Response::new(ConfirmOrderResponse { order: Some(order.into()) }))
     }
 

@@ -21,10 +21,10 @@ use shop_proto::{
 use tonic::{Request, Response, Status};
 
 use crate::{
-    entity::order::Model,
-    order::{Begun, Cancelled, Cause, Marked},
+    order::{Begun, Cancelled, Cause, Marked, Order},
     store,
     transitions::Transitions,
+    view::{pay_status_number, status_number},
 };
 
 /// State of orders.
@@ -39,11 +39,8 @@ impl OrderStateService for States {
     async fn get_states(&self, request: Request<GetStatesRequest>) -> Result<Response<GetStatesResponse>, Status> {
         let order_ids = request.into_inner().order_ids;
         COMMANDS_PER_CALL.check(order_ids.len())?;
-        let rows = store::rows(self.db.read(), order_ids.clone()).await.map_err(ShopError::from)?;
-        let state = |order_id: i64| {
-            let row = rows.iter().find(|row| row.order_id == order_id);
-            row.map_or(OrderState { order_id, ..OrderState::default() }, OrderState::from)
-        };
+        let orders = store::orders(self.db.read(), order_ids.clone()).await.map_err(ShopError::from)?;
+        let state = |order_id: i64| state(order_id, orders.get(&OrderId::new(order_id)));
         Ok(Response::new(GetStatesResponse { states: order_ids.into_iter().map(state).collect() }))
     }
 
@@ -88,12 +85,12 @@ impl States {
     /// Refunds the order, if this payment has paid it. A payment that is bound once is bound for good, so looking first
     /// is as good as looking under the lock.
     async fn refund(&self, command: MarkRefundedCommand) -> DoOutcome {
-        let found = store::rows(self.db.read(), vec![command.order_id]).await;
-        let outcome = match found.as_deref() {
+        let found = store::orders(self.db.read(), vec![command.order_id]).await;
+        let outcome = match found.map(|orders| orders.into_values().next()) {
             Err(failure) => return unknown(failure.to_string()),
-            Ok([]) => Done::Refused(ShopError::at(ShopCode::OrderNotFound, "order_id")),
-            Ok([row, ..]) if row.pay_id != Some(command.pay_id) => Done::Already,
-            Ok(_) => {
+            Ok(None) => Done::Refused(ShopError::at(ShopCode::OrderNotFound, "order_id")),
+            Ok(Some(order)) if order.pay_id != Some(PayId::new(command.pay_id)) => Done::Already,
+            Ok(Some(_)) => {
                 let cancel = self.transitions.cancel(OrderId::new(command.order_id), Cause::Refund(command.reason));
                 return answer_do(cancel.await.map(|cancelled| match cancelled {
                     Cancelled::Now => Done::Done,
@@ -135,16 +132,15 @@ fn marked(outcome: Result<Marked, NotDone>) -> MarkPaidOutcome {
     MarkPaidOutcome { kind: kind.into(), detail }
 }
 
-impl From<&Model> for OrderState {
-    fn from(row: &Model) -> Self {
-        Self {
-            order_id: row.order_id,
-            found: true,
-            user_id: row.user_id,
-            status: i32::from(row.order_status),
-            pay_status: i32::from(row.pay_status),
-            amount_due_fen: row.amount_due_fen,
-            pay_id: row.pay_id.unwrap_or_default(),
-        }
+fn state(order_id: i64, order: Option<&Order>) -> OrderState {
+    let Some(order) = order else { return OrderState { order_id, ..OrderState::default() } };
+    OrderState {
+        order_id,
+        found: true,
+        user_id: order.user_id.get(),
+        status: i32::from(status_number(order.status)),
+        pay_status: i32::from(pay_status_number(order.pay_status)),
+        amount_due_fen: order.amount_due.get(),
+        pay_id: order.pay_id.map_or(0, PayId::get),
     }
 }

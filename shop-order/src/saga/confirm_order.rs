@@ -1,6 +1,6 @@
 //! The saga on one screen: price, write the order, take stock, coupon and balance, confirm; or give everything back.
 
-use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use futures::future::{Either, select};
 use shop_common::{
@@ -8,14 +8,14 @@ use shop_common::{
     db::Db,
     deadline,
     error::{Result, ShopError},
-    id::{Generator, GoodsId, OrderId},
+    id::{Generator, OrderId},
     link::call,
     lookup::Lookup,
     money::Fen,
     time::{Clock, Millis},
     trace::TraceParent,
 };
-use shop_proto::{coupon::v1::GetCouponRequest, goods::v1::QuoteGoodsRequest, user::v1::GetUserRequest};
+use shop_proto::coupon::v1::GetCouponRequest;
 use tokio::time::{Instant, sleep};
 use tonic::Status;
 
@@ -23,7 +23,7 @@ use super::participants::{Participants, Step};
 use crate::{
     config::Config,
     order::{Cause, Confirmed},
-    pricing::{self, CouponFacts, Facts, Priced, Quote, Wanted},
+    pricing::{self, CouponFacts, Facts, Priced, Wanted},
     store,
     transitions::Transitions,
     tx::{ConfirmOrder, CreateOrder, Created},
@@ -59,10 +59,6 @@ impl Saga {
                 None => return Err(refusal),
             },
         };
-        if deadline::is_past() {
-            // Nothing is stored, and nobody waits.
-            return Err(ShopCode::Busy.into());
-        }
         let until = Instant::now() + self.config.saga_deadline();
         match self.create(&wanted, priced, until).await? {
             Created::Created(order) => deadline::own_time(self.finish(order, until)).await,
@@ -143,7 +139,7 @@ impl Saga {
         Ok(read.ok().and_then(|mut orders| orders.pop()).ok_or(ShopCode::Unknown)?)
     }
 
-    /// The answer to a request that was seen before (contract §1).
+    /// The answer to a request that was seen before.
     async fn repeat(&self, mut known: Stored, wanted: &Wanted, patience: Instant) -> Result<Stored> {
         if known.row.request_hash != wanted.request_hash {
             return Err(ShopError::at(ShopCode::IdempotencyConflict, "request_id"));
@@ -180,34 +176,26 @@ impl Saga {
     }
 
     async fn facts(&self, wanted: &Wanted) -> Result<Facts> {
-        let Participants { mut goods, mut coupons, mut users, .. } = self.participants.clone();
-        let timeout = self.config.step_timeout();
-        let goods_ids = wanted.lines.iter().map(|line| line.goods_id.get()).collect();
-        let user_id = wanted.user_id.get();
-        let quotes = goods.quote_goods(call(QuoteGoodsRequest { goods_ids }, timeout));
-        let user = users.get_user(call(GetUserRequest { user_id }, timeout));
-        let coupon = async {
-            let Some(coupon_id) = wanted.coupon_id else { return Ok(None) };
-            let request = GetCouponRequest { coupon_id: coupon_id.get(), user_id };
-            coupons.get_coupon(call(request, timeout)).await.map(|coupon| Some(coupon.into_inner()))
-        };
-        let (quotes, user, coupon) = tokio::join!(quotes, user, coupon);
-        let quotes = quotes.map_err(|status| unread(&status))?.into_inner().goods;
-        let quote = |goods: &shop_proto::goods::v1::Goods| Quote {
-            price: Fen::new(goods.price_fen),
-            on_hand: goods.stock_on_hand,
-        };
-        let goods: BTreeMap<GoodsId, Quote> =
-            quotes.iter().map(|goods| (GoodsId::new(goods.goods_id), quote(goods))).collect();
-        let balance = Fen::new(user.map_err(|status| unread(&status))?.into_inner().balance_fen);
-        let coupon = coupon.map_err(|status| unread(&status))?.map(|coupon| CouponFacts {
+        let Participants { quotes, balances, .. } = &self.participants;
+        let goods = quotes.get_all(wanted.lines.iter().map(|line| line.goods_id));
+        let (goods, balance, coupon) = tokio::join!(goods, balances.get(wanted.user_id), self.coupon(wanted));
+        let (goods, balance) = (goods?, balance?.ok_or(ShopError::at(ShopCode::UserNotFound, "user_id"))?);
+        Ok(Facts { goods, coupon: coupon?, balance })
+    }
+
+    async fn coupon(&self, wanted: &Wanted) -> Result<Option<CouponFacts>> {
+        let Some(coupon_id) = wanted.coupon_id else { return Ok(None) };
+        let request = GetCouponRequest { coupon_id: coupon_id.get(), user_id: wanted.user_id.get() };
+        let mut coupons = self.participants.coupons.clone();
+        let answer = coupons.get_coupon(call(request, self.config.step_timeout())).await;
+        let coupon = answer.map_err(|status| unread(&status))?.into_inner();
+        Ok(Some(CouponFacts {
             discount: Fen::new(coupon.discount_fen),
             minimum: Fen::new(coupon.minimum_fen),
             used: coupon.used,
             valid_from: coupon.valid_from_ms.map(Millis::new),
             valid_until: coupon.valid_until_ms.map(Millis::new),
-        });
-        Ok(Facts { goods, coupon, balance })
+        }))
     }
 }
 

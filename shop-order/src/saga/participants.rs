@@ -8,8 +8,10 @@ use shop_common::{
     code::ShopCode,
     db::Failure,
     error::ShopError,
-    id::OrderId,
+    id::{GoodsId, OrderId, UserId},
     link::{Link, call},
+    lookup::Lookup,
+    money::Fen,
     retry::{Pauses, Retries},
     trace::TraceParent,
 };
@@ -19,16 +21,18 @@ use shop_proto::{
         RedeemCouponCommand, RedeemCouponRequest, coupon_service_client::CouponServiceClient,
         redemption_service_client::RedemptionServiceClient,
     },
-    goods::v1::{ReserveStockCommand, ReserveStockRequest, StockLine, stock_service_client::StockServiceClient},
+    goods::v1::{
+        GoodsQuote, QuoteGoodsRequest, ReserveStockCommand, ReserveStockRequest, StockLine,
+        stock_service_client::StockServiceClient,
+    },
     user::v1::{
-        DebitBalanceCommand, DebitBalanceRequest, balance_service_client::BalanceServiceClient,
-        user_service_client::UserServiceClient,
+        DebitBalanceCommand, DebitBalanceRequest, GetBalancesRequest, balance_service_client::BalanceServiceClient,
     },
 };
 use tokio::time::Instant;
 use tonic::Status;
 
-use crate::view::Stored;
+use crate::{pricing::Quote, view::Stored};
 
 /// Pauses before a step is asked again.
 const PAUSES: Pauses = Pauses { base: Duration::from_millis(40), cap: Duration::from_secs(2) };
@@ -78,9 +82,9 @@ pub(crate) struct Participants {
     redeem: Calls<RedeemCouponCommand>,
     debit: Calls<DebitBalanceCommand>,
     step_timeout: Duration,
-    pub(crate) goods: StockServiceClient<Link>,
+    pub(crate) quotes: Lookup<GoodsId, Quote>,
+    pub(crate) balances: Lookup<UserId, Fen>,
     pub(crate) coupons: CouponServiceClient<Link>,
-    pub(crate) users: UserServiceClient<Link>,
 }
 
 impl Participants {
@@ -88,6 +92,7 @@ impl Participants {
         let stock = StockServiceClient::new(links.goods.clone());
         let redemption = RedemptionServiceClient::new(links.coupon.clone());
         let balance = BalanceServiceClient::new(links.user.clone());
+        let (shelves, purses) = (stock.clone(), balance.clone());
         Self {
             reserve: coalesce("goods", move |commands| {
                 let (mut client, request) = (stock.clone(), call(ReserveStockRequest { commands }, step_timeout));
@@ -102,9 +107,9 @@ impl Participants {
                 async move { Ok(client.debit_balance(request).await?.into_inner().outcomes) }
             }),
             step_timeout,
-            goods: StockServiceClient::new(links.goods.clone()),
+            quotes: Lookup::by_calls(move |goods_ids| quotes(shelves.clone(), goods_ids, step_timeout)),
+            balances: Lookup::by_calls(move |user_ids| balances(purses.clone(), user_ids, step_timeout)),
             coupons: CouponServiceClient::new(links.coupon.clone()),
-            users: UserServiceClient::new(links.user.clone()),
         }
     }
 
@@ -190,14 +195,33 @@ fn answered(outcome: DoOutcome) -> Option<Step> {
     }
 }
 
+async fn quotes(
+    mut stock: StockServiceClient<Link>,
+    goods_ids: Vec<GoodsId>,
+    timeout: Duration,
+) -> Result<Vec<(GoodsId, Quote)>, Failure> {
+    let goods_ids = goods_ids.into_iter().map(GoodsId::get).collect();
+    let answer = stock.quote_goods(call(QuoteGoodsRequest { goods_ids }, timeout)).await?.into_inner();
+    let quote = |quote: GoodsQuote| Quote { price: Fen::new(quote.price_fen), on_hand: quote.stock_on_hand };
+    Ok(answer.quotes.into_iter().map(|of| (GoodsId::new(of.goods_id), quote(of))).collect())
+}
+
+async fn balances(
+    mut balance: BalanceServiceClient<Link>,
+    user_ids: Vec<UserId>,
+    timeout: Duration,
+) -> Result<Vec<(UserId, Fen)>, Failure> {
+    let user_ids = user_ids.into_iter().map(UserId::get).collect();
+    let answer = balance.get_balances(call(GetBalancesRequest { user_ids }, timeout)).await?.into_inner();
+    Ok(answer.balances.into_iter().map(|of| (UserId::new(of.user_id), Fen::new(of.balance_fen))).collect())
+}
+
 fn coalesce<C, Fut>(to: &'static str, rpc: impl Fn(Vec<C>) -> Fut + Send + Sync + 'static) -> Calls<C>
 where
     C: Clone + Send + Sync + 'static,
     Fut: Future<Output = Result<Vec<DoOutcome>, Status>> + Send + 'static,
 {
-    // One that is answered and one that travels: more of them carry less each.
-    let limits = Limits { in_flight: 2, ..Limits::default() };
-    let batcher = Batcher::new(limits, move |calls: Arc<[Call<C>]>| {
+    let batcher = Batcher::new(Limits::OF_CALLS, move |calls: Arc<[Call<C>]>| {
         let answer = rpc(calls.iter().map(|call| call.0.clone()).collect());
         async move { answer.await.map_err(Failure::from) }
     });

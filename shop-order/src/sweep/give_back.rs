@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use shop_common::{
     error::ShopError,
     id::{OrderId, PayId},
-    link::call,
+    link::{BETWEEN_SERVICES, call},
 };
 use shop_proto::{
     common::v1::{DoOutcome, UndoOutcome, do_outcome, undo_outcome},
@@ -16,13 +16,21 @@ use shop_proto::{
 };
 use tonic::Status as RpcStatus;
 
-use super::{OrderSweep, TIMEOUT};
+use super::OrderSweep;
 use crate::order::{Order, Owed};
 
 /// Orders that owe something.
 type Owing = BTreeMap<OrderId, Order>;
-/// What a participant says of one order: it has given back, or what it answered instead.
-type Given = Result<(), String>;
+
+/// What a participant says of one order.
+enum Given {
+    /// It holds nothing of it any more.
+    Back,
+    /// Nobody knows: it is asked again.
+    NotYet(String),
+    /// It does not, and asking again will hardly change that.
+    Not(String),
+}
 
 impl OrderSweep {
     /// Asks each participant for what is owed and takes off what it answers for.
@@ -30,28 +38,28 @@ impl OrderSweep {
         let stock = ask(Owed::STOCK, owing, |orders| async {
             let commands =
                 orders.into_iter().map(|(order_id, _)| ReleaseStockCommand { context: None, order_id }).collect();
-            let request = call(ReleaseStockRequest { commands }, TIMEOUT);
+            let request = call(ReleaseStockRequest { commands }, BETWEEN_SERVICES);
             let answer = self.goods_retries.ask(self.stock.clone().release_stock(request)).await?;
             Ok(answer.into_inner().outcomes.iter().map(undone).collect())
         });
         let coupon = ask(Owed::COUPON, owing, |orders| async {
             let commands =
                 orders.into_iter().map(|(order_id, _)| ReinstateCouponCommand { context: None, order_id }).collect();
-            let request = call(ReinstateCouponRequest { commands }, TIMEOUT);
+            let request = call(ReinstateCouponRequest { commands }, BETWEEN_SERVICES);
             let answer = self.coupon_retries.ask(self.coupons.clone().reinstate_coupon(request)).await?;
             Ok(answer.into_inner().outcomes.iter().map(undone).collect())
         });
         let balance = ask(Owed::BALANCE, owing, |orders| async {
             let commands =
                 orders.into_iter().map(|(order_id, _)| RefundBalanceCommand { context: None, order_id }).collect();
-            let request = call(RefundBalanceRequest { commands }, TIMEOUT);
+            let request = call(RefundBalanceRequest { commands }, BETWEEN_SERVICES);
             let answer = self.user_retries.ask(self.balance.clone().refund_balance(request)).await?;
             Ok(answer.into_inner().outcomes.iter().map(undone).collect())
         });
         let close = ask(Owed::CLOSE, owing, |orders| async {
             let commands =
                 orders.into_iter().map(|(order_id, _)| ClosePaymentsCommand { context: None, order_id }).collect();
-            let request = call(ClosePaymentsRequest { commands }, TIMEOUT);
+            let request = call(ClosePaymentsRequest { commands }, BETWEEN_SERVICES);
             let answer = self.pay_retries.ask(self.payments.clone().close_payments(request)).await?;
             Ok(answer.into_inner().outcomes.iter().map(done).collect())
         });
@@ -59,7 +67,7 @@ impl OrderSweep {
         let refund = ask(Owed::REFUND, owing, |orders| async {
             let commands =
                 orders.into_iter().map(|(order_id, pay_id)| RefundOrderCommand { context: None, order_id, pay_id });
-            let request = call(RefundOrderRequest { commands: commands.collect() }, TIMEOUT);
+            let request = call(RefundOrderRequest { commands: commands.collect() }, BETWEEN_SERVICES);
             let answer = self.pay_retries.ask(self.payments.clone().refund_order(request)).await?;
             Ok(answer.into_inner().outcomes.iter().map(done).collect())
         });
@@ -108,8 +116,9 @@ where
     let mut given = Vec::with_capacity(answers.len());
     for ((order_id, _), answer) in orders.into_iter().zip(answers) {
         match answer {
-            Ok(()) => given.push((*order_id, bit)),
-            Err(why) => {
+            Given::Back => given.push((*order_id, bit)),
+            Given::NotYet(why) => tracing::warn!(order.id = %order_id, owed = %bit, why, "cannot give back yet"),
+            Given::Not(why) => {
                 tracing::error!(order.id = %order_id, owed = %bit, why, "order {order_id} still owes its {bit}");
             }
         }
@@ -119,12 +128,18 @@ where
 
 fn undone(outcome: &UndoOutcome) -> Given {
     use undo_outcome::Kind;
-    let is_given = matches!(outcome.kind(), Kind::Undone | Kind::NeverDone | Kind::AlreadyUndone);
-    if is_given { Ok(()) } else { Err(format!("{outcome:?}")) }
+    match outcome.kind() {
+        Kind::Undone | Kind::NeverDone | Kind::AlreadyUndone => Given::Back,
+        Kind::NotRun | Kind::Unknown => Given::NotYet(format!("{outcome:?}")),
+        Kind::Unspecified => Given::Not(format!("{outcome:?}")),
+    }
 }
 
 fn done(outcome: &DoOutcome) -> Given {
     use do_outcome::Kind;
-    let is_given = matches!(outcome.kind(), Kind::Done | Kind::Already);
-    if is_given { Ok(()) } else { Err(format!("{outcome:?}")) }
+    match outcome.kind() {
+        Kind::Done | Kind::Already => Given::Back,
+        Kind::NotRun | Kind::Unknown => Given::NotYet(format!("{outcome:?}")),
+        Kind::Cancelled | Kind::Refused | Kind::Unspecified => Given::Not(format!("{outcome:?}")),
+    }
 }

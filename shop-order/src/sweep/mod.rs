@@ -23,14 +23,13 @@ use shop_proto::{
 };
 
 use crate::{
-    order::{Cause, Order, Status},
+    order::{Cause, Status},
     saga::participants::Links,
     store,
     transitions::Transitions,
 };
 
 const BATCH: u32 = 256;
-const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The sweeper of orders.
 pub(crate) struct OrderSweep {
@@ -58,10 +57,9 @@ impl Sweep for OrderSweep {
         if claimed.is_empty() {
             return Ok(0);
         }
-        let rows = store::rows(self.db.read(), claimed.iter().map(|(order_id, _)| *order_id).collect()).await?;
+        let orders = store::orders(self.db.read(), claimed.iter().map(|(order_id, _)| *order_id).collect()).await?;
         let (mut stale, mut unpaid, mut owing) = (Vec::new(), Vec::new(), BTreeMap::new());
-        for row in &rows {
-            let (order_id, order) = (OrderId::new(row.order_id), Order::try_from(row)?);
+        for (order_id, order) in orders {
             if order.status == Status::Unconfirmed {
                 stale.push(order_id);
             } else if order.is_unpaid() {

@@ -2,12 +2,16 @@
 //! what is open, then the order is cancelled. Nothing here relies on the channel's answer: money that arrives after the
 //! cancel goes back by the ordinary path.
 
-use shop_common::{id::OrderId, link::call, time::Millis};
+use shop_common::{
+    id::OrderId,
+    link::{BETWEEN_SERVICES, call},
+    time::Millis,
+};
 use shop_proto::pay::v1::{
     CloseAtChannelCommand, CloseAtChannelOutcome, CloseAtChannelRequest, close_at_channel_outcome::Kind as Closed,
 };
 
-use super::{OrderSweep, TIMEOUT};
+use super::OrderSweep;
 use crate::order::{Cancelled, Cause};
 
 impl OrderSweep {
@@ -54,7 +58,7 @@ impl OrderSweep {
             |(order_id, _): &(OrderId, Millis)| CloseAtChannelCommand { context: None, order_id: order_id.get() };
         let request = CloseAtChannelRequest { commands: closing.iter().map(command).collect() };
         let mut client = self.payments.clone();
-        match self.pay_retries.ask(client.close_at_channel(call(request, TIMEOUT))).await {
+        match self.pay_retries.ask(client.close_at_channel(call(request, BETWEEN_SERVICES))).await {
             Ok(answer) => answer.into_inner().outcomes.iter().map(CloseAtChannelOutcome::kind).collect(),
             Err(status) => {
                 tracing::warn!(%status, orders = closing.len(), "payments cannot be closed yet; asking again later");

@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QueryResult, QuerySelect, QueryTrait,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 use shop_common::{
-    db::{Db, Result},
+    db::{Db, Result, Row},
     due::{Backoff, Due, Owing},
     due_table,
     id::{PayId, RefundId},
@@ -53,12 +51,12 @@ const SILENT: Due = Due {
     ..DUE
 };
 
-fn owing(row: &QueryResult) -> Result<Owing> {
-    let (pay_id, order_id): (i64, i64) = (row.try_get("", "pay_id")?, row.try_get("", "order_id")?);
-    let (owed, channel): (i64, String) = (row.try_get("", "owed")?, row.try_get("", "channel")?);
+fn owing(row: &Row) -> Result<Owing> {
+    let (pay_id, order_id): (i64, i64) = (row.get("pay_id")?, row.get("order_id")?);
+    let (owed, channel): (i64, String) = (row.get("owed")?, row.get("channel")?);
     Ok(Owing {
         row: format!("payment {pay_id} of order {order_id}"),
-        since: Millis::new(row.try_get("", "since_ms")?),
+        since: Millis::new(row.get("since_ms")?),
         debts: Owed::of(owed).debts(&channel),
     })
 }

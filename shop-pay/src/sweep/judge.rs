@@ -1,8 +1,13 @@
 //! What the other services are asked: the order's judgement, and the points.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
-use shop_common::{id::PayId, id::RefundId, link::call, trace::TraceParent};
+use shop_common::{
+    id::PayId,
+    id::RefundId,
+    link::{BETWEEN_SERVICES, call},
+    trace::TraceParent,
+};
 use shop_proto::{
     common::v1::{CommandContext, do_outcome, undo_outcome},
     order::v1::{
@@ -22,9 +27,6 @@ use crate::{
     tx::StartRefund,
 };
 
-/// Longest wait for one call.
-const TIMEOUT: Duration = Duration::from_secs(5);
-
 impl Sweeper {
     /// Asks the orders to judge; answers with the payments that are bound and notes what was decided.
     pub(super) async fn judge(&self, payments: &[&Payment]) -> BTreeSet<PayId> {
@@ -34,7 +36,10 @@ impl Sweeper {
         }
         let commands = payments.iter().map(|payment| mark_paid(payment)).collect();
         let mut orders = OrderStateServiceClient::new(self.orders.clone());
-        let outcomes = match self.order_retries.ask(orders.mark_paid(call(MarkPaidRequest { commands }, TIMEOUT))).await
+        let outcomes = match self
+            .order_retries
+            .ask(orders.mark_paid(call(MarkPaidRequest { commands }, BETWEEN_SERVICES)))
+            .await
         {
             Ok(answer) => answer.into_inner().outcomes,
             Err(status) => {
@@ -97,7 +102,7 @@ impl Sweeper {
         };
         let request = MarkRefundedRequest { commands: payments.iter().map(command).collect() };
         let mut orders = OrderStateServiceClient::new(self.orders.clone());
-        let outcomes = match self.order_retries.ask(orders.mark_refunded(call(request, TIMEOUT))).await {
+        let outcomes = match self.order_retries.ask(orders.mark_refunded(call(request, BETWEEN_SERVICES))).await {
             Ok(answer) => answer.into_inner().outcomes,
             Err(status) => return tracing::warn!(%status, "orders cannot be told of refunds; trying again later"),
         };
@@ -105,6 +110,9 @@ impl Sweeper {
         for (payment, outcome) in payments.iter().zip(outcomes) {
             match outcome.kind() {
                 do_outcome::Kind::Done | do_outcome::Kind::Already => told.push(payment.pay_id),
+                do_outcome::Kind::NotRun | do_outcome::Kind::Unknown => {
+                    tracing::warn!(pay.id = %payment.pay_id, detail = outcome.detail, "order cannot be told of its refund yet");
+                }
                 kind => {
                     let (pay_id, order_id) = (payment.pay_id, payment.order_id);
                     tracing::error!(pay.id = %pay_id, order.id = %order_id, ?kind, detail = outcome.detail, "order {order_id} does not take the refund of payment {pay_id}");
@@ -127,7 +135,7 @@ impl Sweeper {
         };
         let request = AwardPointsRequest { commands: payments.iter().map(command).collect() };
         let mut points = PointsServiceClient::new(self.points.clone());
-        let outcomes = match self.user_retries.ask(points.award_points(call(request, TIMEOUT))).await {
+        let outcomes = match self.user_retries.ask(points.award_points(call(request, BETWEEN_SERVICES))).await {
             Ok(answer) => answer.into_inner().outcomes,
             Err(status) => return tracing::warn!(%status, "points cannot be credited; asking again later"),
         };
@@ -158,7 +166,7 @@ impl Sweeper {
             |payment: &&Payment| ReversePointsCommand { context: Some(context()), pay_id: payment.pay_id.get() };
         let request = ReversePointsRequest { commands: payments.iter().map(command).collect() };
         let mut points = PointsServiceClient::new(self.points.clone());
-        let outcomes = match self.user_retries.ask(points.reverse_points(call(request, TIMEOUT))).await {
+        let outcomes = match self.user_retries.ask(points.reverse_points(call(request, BETWEEN_SERVICES))).await {
             Ok(answer) => answer.into_inner().outcomes,
             Err(status) => return tracing::warn!(%status, "points cannot be taken back; asking again later"),
         };

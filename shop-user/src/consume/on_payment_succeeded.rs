@@ -1,14 +1,12 @@
 //! The paid topic, the fast path of crediting points. The message is a hint: the pay service is asked, and only what
 //! it calls paid and not given back whole earns (traps 42, 49). A message that is lost costs a sweep of the pay service.
 
-use std::time::Duration;
-
 use shop_common::{
     batch::Batcher,
     error::{Result, ShopError},
     hold::Done,
     id::{PayId, UserId},
-    link::{Link, call},
+    link::{BETWEEN_SERVICES, Link, call},
     money::Fen,
 };
 use shop_proto::{
@@ -18,18 +16,17 @@ use shop_proto::{
 
 use crate::tx::AwardPoints;
 
-const TIMEOUT: Duration = Duration::from_secs(5);
-
 pub(crate) async fn on_payment_succeeded(
     events: Vec<PaymentSucceeded>,
     payments: Link,
     award: Batcher<AwardPoints, Done>,
 ) -> Result<()> {
-    let commands = paid(payments, &events).await?.into_iter().map(|command| (command, None));
-    for outcome in award.run_all(commands).await {
+    let commands = paid(payments, &events).await?;
+    let outcomes = award.run_all(commands.iter().map(|command| (*command, None))).await;
+    for (command, outcome) in commands.iter().zip(outcomes) {
         // Asking again would not change a refusal; the pay service still owes the points and gets the same answer.
         if let Done::Refused(refusal) = outcome? {
-            tracing::error!(%refusal, "points of a payment refused");
+            tracing::error!(pay.id = %command.pay_id, %refusal, "points of a payment refused");
         }
     }
     Ok(())
@@ -39,7 +36,7 @@ pub(crate) async fn on_payment_succeeded(
 async fn paid(payments: Link, events: &[PaymentSucceeded]) -> Result<Vec<AwardPoints>> {
     let pay_ids = events.iter().map(|event| event.pay_id).collect();
     let mut client = PaymentStateServiceClient::new(payments);
-    let answer = client.get_states(call(GetStatesRequest { pay_ids }, TIMEOUT)).await;
+    let answer = client.get_states(call(GetStatesRequest { pay_ids }, BETWEEN_SERVICES)).await;
     let states = answer.map_err(|status| ShopError::from_status(&status))?.into_inner().states;
     Ok(states.iter().filter(|state| earns(state)).map(AwardPoints::from).collect())
 }

@@ -4,9 +4,9 @@ use shop_common::{code::ShopCode, error::ShopError, link::Link};
 use shop_proto::{
     common::v1::{DoOutcome, UndoOutcome, do_outcome, undo_outcome},
     user::v1::{
-        AwardPointsCommand, AwardPointsRequest, DebitBalanceCommand, DebitBalanceRequest, GetUserRequest,
-        RefundBalanceCommand, RefundBalanceRequest, ReversePointsCommand, ReversePointsRequest, User,
-        balance_service_client::BalanceServiceClient, points_service_client::PointsServiceClient,
+        AwardPointsCommand, AwardPointsRequest, DebitBalanceCommand, DebitBalanceRequest, GetBalancesRequest,
+        GetUserRequest, RefundBalanceCommand, RefundBalanceRequest, ReversePointsCommand, ReversePointsRequest, User,
+        UserBalance, balance_service_client::BalanceServiceClient, points_service_client::PointsServiceClient,
         user_service_client::UserServiceClient,
     },
 };
@@ -55,6 +55,19 @@ async fn a_user_is_shown_or_does_not_exist() {
             let error = ShopError::from_status(&status);
             assert_eq!((error.code, error.field.as_deref()), (code, Some("user_id")), "{}", test.name);
         }
+    }
+}
+
+#[tokio::test]
+async fn balances_are_those_of_the_users_that_exist() {
+    for test in fresh().await {
+        let mut client = BalanceServiceClient::new(link(&test));
+        let asked = GetBalancesRequest { user_ids: vec![99, 1, 1] };
+        let found = client.get_balances(asked).await.unwrap().into_inner().balances;
+        assert_eq!(found, [UserBalance { user_id: 1, balance_fen: 1_000 }], "{}", test.name);
+        let many = GetBalancesRequest { user_ids: (0..=1000).collect() };
+        let status = client.get_balances(many).await.unwrap_err();
+        assert_eq!(ShopError::from_status(&status).code, ShopCode::ParameterInvalid, "{}", test.name);
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{
 /// One of the goods.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-#[expect(clippy::struct_field_names, reason = "the names are the contract's")]
+#[expect(clippy::struct_field_names, reason = "the names are what clients rely on")]
 pub(crate) struct Goods {
     #[schema(value_type = String, example = "345959443973935104")]
     goods_id: GoodsId,
@@ -46,7 +46,7 @@ pub(crate) struct GoodsPage {
 /// A coupon of the acting user.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-#[expect(clippy::struct_field_names, reason = "the names are the contract's")]
+#[expect(clippy::struct_field_names, reason = "the names are what clients rely on")]
 pub(crate) struct Coupon {
     #[schema(value_type = String, example = "345988230098857984")]
     coupon_id: CouponId,

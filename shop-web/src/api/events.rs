@@ -56,7 +56,10 @@ pub(crate) async fn watch_order(
     if headers.get("last-event-id").is_some_and(|id| id == END) {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let place = app.event_streams.clone().try_acquire_owned().map_err(|_| ShopCode::Busy)?;
+    let place = app.event_streams.clone().try_acquire_owned().map_err(|_| {
+        metrics::counter!("shop_shed_total", "at" => "events").increment(1);
+        ShopCode::Busy
+    })?;
     let request = proto::WatchOrderRequest { order_id, user_id: user.get() };
     let orders = app.orders().watch_order(app.call(request)).await?.into_inner();
     let stopped = async move {

@@ -13,7 +13,7 @@ use crate::json::Moment;
 /// An order.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-#[expect(clippy::struct_field_names, reason = "the names are the contract's")]
+#[expect(clippy::struct_field_names, reason = "the names are what clients rely on")]
 pub(crate) struct Order {
     #[schema(value_type = String, example = "352537369385242624")]
     pub(super) order_id: OrderId,

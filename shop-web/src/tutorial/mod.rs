@@ -1,4 +1,4 @@
-//! The course's routes, unchanged in path, JSON and answer (seed 003, chapter 10).
+//! The course's routes, unchanged in path, JSON and answer (the course, text 003, chapter 10).
 //!
 //! A refusal of the shop is 200 with `success: false`, as the course's clients expect; an HTTP status of its own is for
 //! what cannot be read and for the system itself. Ids and money may be numbers or strings; `null` is absent; unknown

@@ -1,5 +1,5 @@
 //! Everything at once, on real processes: load, a schedule of faults, healing, rest; then the audit and what the clients
-//! remember (reliability: F01 to F13, F20, F60, F70, F79, F80, F89, H1 to H10). `docs/chaos.md` says how to run it for
+//! remember (F01 to F13, F20, F60, F70, F79, F80, F89, H1 to H10). `docs/chaos.md` says how to run it for
 //! hours, and how to come back to a seed.
 
 use std::{

@@ -1,4 +1,4 @@
-//! What the commands of the binary promise (contract §3).
+//! What the commands of the binary promise.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

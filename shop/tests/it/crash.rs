@@ -1,5 +1,5 @@
 //! `kill -9` of `shop up` under load, again and again on the same data directory: nothing that was acknowledged is lost,
-//! nothing is done twice, and every question without an answer gets a definite one (reliability: F01 to F13, H1 to H6).
+//! nothing is done twice, and every question without an answer gets a definite one (F01 to F13, H1 to H6).
 //!
 //! A killed process leaves the page cache behind: this says nothing about a power cut.
 

@@ -1,6 +1,6 @@
 //! The process is killed at every call that leaves it, one after the other, until a run ends untouched; then every call
 //! fails once, then for as long as the client has anything to say. Afterwards the audit is clean and what the client was
-//! told holds (reliability H1 to H10).
+//! told holds (H1 to H10).
 //!
 //! A point is a step of a transaction (before it begins, before COMMIT, between COMMIT and its answer), a read (which can
 //! fail, but is no place to die: nothing has changed since the point before), a call to a service before it arrives and

@@ -1,4 +1,4 @@
-//! `shop dlq` (contract §3), over databases of a shop that is stopped or runs.
+//! `shop dlq`, over databases of a shop that is stopped or runs.
 
 use std::{path::Path, process::Output, time::Duration};
 

@@ -1,4 +1,4 @@
-//! The same order asked for again (contract §1, F44): the same answer, whatever has happened since.
+//! The same order asked for again (F44): the same answer, whatever has happened since.
 
 use std::{collections::BTreeSet, time::Duration};
 

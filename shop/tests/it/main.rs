@@ -8,10 +8,12 @@
     reason = "a test ends where something is wrong"
 )]
 
+mod alarms_page;
 mod alipay;
 mod audit;
 mod audit_under_load;
 mod bad_inputs;
+mod bad_inputs_page;
 mod bench;
 mod broker;
 mod cancel_suite;

@@ -1,7 +1,7 @@
 //! Every step of the saga × every way it can end (F42), each once more with every do and every undo doubled.
 //!
 //! A cell is one order on a shop of its own. Its client gets an answer of the right class; when everything is settled
-//! the audit is clean, the order has all it asked for or nothing, and the same request gets the answer of contract §1.
+//! the audit is clean, the order has all it asked for or nothing, and the same request gets the same answer.
 //!
 //! *stock*, *coupon* and *balance* are calls to another service: what goes wrong lies between the services. A single
 //! fault is survived by asking again; one that stays (*all*) ends the order. *create* and *confirm* are transactions

@@ -1,4 +1,4 @@
-//! Stock auto-unlock by work order (seed 001): whatever becomes of messages and of the order's own sweeper, stock that
+//! Stock auto-unlock by work order (the course, text 001): whatever becomes of messages and of the order's own sweeper, stock that
 //! nobody paid for comes back by its hold alone, once.
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The sandbox's notification as JSON; contract §2.
+//! The sandbox's notification as JSON.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -118,7 +118,7 @@ fn untimely(payment: &Payment) -> Vec<Case> {
         .collect()
 }
 
-/// Rightly signed and wrong: refused, recorded, and nothing else (contract §2).
+/// Rightly signed and wrong: refused, recorded, and nothing else.
 pub(super) async fn genuine_but_wrong_is_recorded(world: &World) {
     let amount = world.paying.amount_fen;
     let with = |field: &str, value: Value| {

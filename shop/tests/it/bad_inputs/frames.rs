@@ -115,13 +115,14 @@ fn misaddressed() -> Vec<Case> {
     ] {
         cases.push(Case::new("B50", path, to(path), NOT_HERE));
     }
-    // What only the services may call among themselves (B70, contract §1).
+    // What only the services may call among themselves (B70).
     for path in [
         "/shop.goods.v1.StockService/ReserveStock",
         "/shop.goods.v1.StockService/ReleaseStock",
         "/shop.goods.v1.StockService/QuoteGoods",
         "/shop.coupon.v1.RedemptionService/RedeemCoupon",
         "/shop.coupon.v1.RedemptionService/ReinstateCoupon",
+        "/shop.user.v1.BalanceService/GetBalances",
         "/shop.user.v1.BalanceService/DebitBalance",
         "/shop.user.v1.BalanceService/RefundBalance",
         "/shop.user.v1.PointsService/AwardPoints",
@@ -129,8 +130,11 @@ fn misaddressed() -> Vec<Case> {
         "/shop.order.v1.OrderStateService/GetStates",
         "/shop.order.v1.OrderStateService/BeginPayment",
         "/shop.order.v1.OrderStateService/MarkPaid",
+        "/shop.order.v1.OrderStateService/MarkRefunded",
         "/shop.pay.v1.PaymentStateService/GetStates",
         "/shop.pay.v1.PaymentStateService/ClosePayments",
+        "/shop.pay.v1.PaymentStateService/CloseAtChannel",
+        "/shop.pay.v1.PaymentStateService/RefundOrder",
         "/shop.pay.v1.PaymentStateService/HintPaid",
     ] {
         cases.push(Case::new("B70", path, to(path), NOT_HERE));

@@ -1,4 +1,4 @@
-//! What the clients remember against what the shop says and what its tables hold (reliability: H1 to H8).
+//! What the clients remember against what the shop says and what its tables hold (H1 to H8).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
