@@ -63,8 +63,8 @@ impl StockService for Stock {
     async fn quote_goods(&self, request: Request<QuoteGoodsRequest>) -> Result<Response<QuoteGoodsResponse>, Status> {
         let goods_ids = request.into_inner().goods_ids;
         COMMANDS_PER_CALL.check(goods_ids.len())?;
-        let quotes = store::quotes(self.db.read(), goods_ids).await.map_err(ShopError::from)?;
-        Ok(Response::new(QuoteGoodsResponse { quotes }))
+        let goods = store::quotes(self.db.read(), goods_ids).await.map_err(ShopError::from)?;
+        Ok(Response::new(QuoteGoodsResponse { goods }))
     }
 
     async fn reserve_stock(

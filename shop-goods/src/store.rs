@@ -12,7 +12,7 @@ use shop_common::{
     time::Millis,
 };
 
-use shop_proto::goods::v1::GoodsQuote;
+use shop_proto::goods::v1::Goods;
 
 use crate::{
     entity::{goods, number_log},
@@ -104,13 +104,19 @@ pub(crate) async fn goods(db: &impl ConnectionTrait, goods_ids: Vec<i64>) -> Res
     Ok(rows.into_iter().map(|row| (row.goods_id, row)).collect())
 }
 
-/// What those of `goods_ids` that exist cost, and what is left of them.
-pub(crate) async fn quotes(db: &Reader, goods_ids: Vec<i64>) -> Result<Vec<GoodsQuote>> {
-    let columns = "goods_id, goods_price_fen, goods_number";
+/// Those of `goods_ids` that exist, for whoever prices orders by the hundred.
+pub(crate) async fn quotes(db: &Reader, goods_ids: Vec<i64>) -> Result<Vec<Goods>> {
+    let columns = "goods_id, goods_name, goods_desc, goods_price_fen, goods_number, add_ms";
     let rows = sql::found(db, columns, "trade_goods", "goods_id", goods_ids).await?;
     let quote = |row: &Row| {
-        let (price_fen, stock_on_hand) = (row.get("goods_price_fen")?, row.get("goods_number")?);
-        Ok(GoodsQuote { goods_id: row.get("goods_id")?, price_fen, stock_on_hand })
+        Ok(Goods {
+            goods_id: row.get("goods_id")?,
+            goods_name: row.get("goods_name")?,
+            goods_desc: row.get("goods_desc")?,
+            price_fen: row.get("goods_price_fen")?,
+            stock_on_hand: row.get("goods_number")?,
+            added_ms: row.get("add_ms")?,
+        })
     };
     rows.iter().map(quote).collect()
 }

@@ -78,7 +78,7 @@ async fn a_quote_leaves_out_what_does_not_exist() {
     for test in STOCK.fresh(0).await {
         let mut client = StockServiceClient::new(link(&test));
         let quote = client.quote_goods(QuoteGoodsRequest { goods_ids: vec![3, 99, 1, 3] }).await.unwrap().into_inner();
-        let mut found: Vec<i64> = quote.quotes.iter().map(|quote| quote.goods_id).collect();
+        let mut found: Vec<i64> = quote.goods.iter().map(|goods| goods.goods_id).collect();
         found.sort_unstable();
         assert_eq!(found, [1, 3], "{}", test.name);
     }

@@ -22,7 +22,7 @@ use shop_proto::{
         redemption_service_client::RedemptionServiceClient,
     },
     goods::v1::{
-        GoodsQuote, QuoteGoodsRequest, ReserveStockCommand, ReserveStockRequest, StockLine,
+        Goods, QuoteGoodsRequest, ReserveStockCommand, ReserveStockRequest, StockLine,
         stock_service_client::StockServiceClient,
     },
     user::v1::{
@@ -202,8 +202,8 @@ async fn quotes(
 ) -> Result<Vec<(GoodsId, Quote)>, Failure> {
     let goods_ids = goods_ids.into_iter().map(GoodsId::get).collect();
     let answer = stock.quote_goods(call(QuoteGoodsRequest { goods_ids }, timeout)).await?.into_inner();
-    let quote = |quote: GoodsQuote| Quote { price: Fen::new(quote.price_fen), on_hand: quote.stock_on_hand };
-    Ok(answer.quotes.into_iter().map(|of| (GoodsId::new(of.goods_id), quote(of))).collect())
+    let quote = |goods: &Goods| Quote { price: Fen::new(goods.price_fen), on_hand: goods.stock_on_hand };
+    Ok(answer.goods.iter().map(|goods| (GoodsId::new(goods.goods_id), quote(goods))).collect())
 }
 
 async fn balances(
