@@ -133,12 +133,20 @@ async fn members_of_a_group_share_the_messages(world: &dyn World) {
         all.sort();
         all
     };
-    // While the queues change hands a message may come twice; from now on each comes once.
     assert_eq!(BTreeSet::from_iter(all()).len(), 8 * rounds, "each arrived");
-    publish(&*one, bodies("s", 40).into_iter().map(|body| message(&topic, "t", body)).collect()).await;
-    let shared = || all().into_iter().filter(|body| body.starts_with('s')).collect::<Vec<_>>();
-    world.until("the shared ones", &|| shared().len() >= 40).await;
-    assert_eq!(shared(), bodies("s", 40));
+    // While the queues change hands, of which nobody is told when it ends, a message may come twice; then each comes once.
+    for round in 0..100 {
+        let name = format!("s{round}-");
+        let shared = || all().into_iter().filter(|body| body.starts_with(&name)).collect::<Vec<_>>();
+        publish(&*one, bodies(&name, 40).into_iter().map(|body| message(&topic, "t", body)).collect()).await;
+        world.until("the shared ones", &|| BTreeSet::from_iter(shared()).len() == 40).await;
+        // What comes twice comes at about the same time.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        if shared() == bodies(&name, 40) {
+            return;
+        }
+    }
+    panic!("each message comes to both");
 }
 
 async fn every_group_gets_every_message(world: &dyn World) {
