@@ -24,6 +24,7 @@ pub mod page;
 pub mod parked;
 pub mod retry;
 pub mod service;
+pub mod shed;
 pub mod shutdown;
 pub mod sql;
 pub mod telemetry;

@@ -29,6 +29,7 @@ use crate::{
     code::ShopCode,
     deadline::{self, DEFAULT_TIMEOUT},
     error::ShopError,
+    shed,
     trace::TraceParent,
 };
 
@@ -213,13 +214,12 @@ impl<S> Layer<S> for ServeLayer {
 }
 
 impl<S> Serve<S> {
-    fn admit(&self, path: &str) -> Result<Option<OwnedSemaphorePermit>, TryAcquireError> {
+    fn admit(&self, path: &str) -> Result<Option<OwnedSemaphorePermit>, ShopCode> {
         let Some(places) = &self.places else { return Ok(None) };
         if NEVER_SHED.iter().any(|prefix| path.starts_with(prefix)) {
             return Ok(None);
         }
-        let place = Arc::clone(places).try_acquire_owned();
-        place.map(Some).inspect_err(|_| metrics::counter!("shop_shed_total", "at" => "grpc").increment(1))
+        shed::place(places, "grpc").map(Some)
     }
 }
 

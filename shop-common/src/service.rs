@@ -133,15 +133,20 @@ pub fn deadline_of(context: Option<&CommandContext>) -> Option<Instant> {
     Some(Instant::now() + Duration::from_millis(remaining))
 }
 
-/// Runs the dos of one call, each with its deadline and on its own terms; answers in their order.
+/// Runs the dos of one call, each with the deadline of its context and on its own terms; answers in their order.
 ///
 /// # Errors
 /// `SHOP_REQUEST_PARAMETER_VALID` for too many.
-pub async fn do_all<C: Command>(
+pub async fn do_all<P, C: Command + From<P>>(
     batcher: &Batcher<C, Done>,
-    commands: impl ExactSizeIterator<Item = (C, Option<Instant>)>,
+    commands: Vec<P>,
+    context: impl Fn(&P) -> Option<&CommandContext>,
 ) -> Result<Vec<DoOutcome>, ShopError> {
     COMMANDS_PER_CALL.check(commands.len())?;
+    let commands = commands.into_iter().map(|command| {
+        let deadline = deadline_of(context(&command));
+        (command.into(), deadline)
+    });
     Ok(batcher.run_all(commands).await.into_iter().map(answer_do).collect())
 }
 

@@ -36,9 +36,14 @@ pub fn padded<T: Clone + Ord>(values: impl IntoIterator<Item = T>) -> Vec<T> {
 /// # Errors
 /// The database's.
 pub async fn locked(tx: &Tx, columns: &str, table: &str, key: &str, keys: Vec<i64>) -> Result<Vec<Row>> {
+    by_key(tx, columns, table, key, keys, &in_order_locked(tx, key)).await
+}
+
+/// The end of a `SELECT` whose rows come in the order of `key`, locked until `tx` ends.
+pub fn in_order_locked(tx: &Tx, key: &str) -> String {
     // SQLite has one writer at a time, and no words for this.
     let lock = if tx.get_database_backend() == DatabaseBackend::MySql { " FOR UPDATE" } else { "" };
-    by_key(tx, columns, table, key, keys, &format!(" ORDER BY {key}{lock}")).await
+    format!(" ORDER BY {key}{lock}")
 }
 
 /// `columns` of those rows of `table` whose `key` is one of `keys`, in no order.

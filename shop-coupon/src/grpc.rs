@@ -9,7 +9,7 @@ use shop_common::{
     id::{CouponId, OrderId, UserId},
     lookup::Lookup,
     money::Fen,
-    service::{deadline_of, do_all, undo_all},
+    service::{do_all, undo_all},
 };
 use shop_proto::coupon::v1::{
     Coupon, GetCouponRequest, ListCouponsRequest, ListCouponsResponse, RedeemCouponCommand, RedeemCouponRequest,
@@ -70,12 +70,9 @@ impl RedemptionService for Redemptions {
         &self,
         request: Request<RedeemCouponRequest>,
     ) -> Result<Response<RedeemCouponResponse>, Status> {
-        let commands = request.into_inner().commands.into_iter();
-        let commands = commands.map(|command| {
-            let deadline = deadline_of(command.context.as_ref());
-            (command.into(), deadline)
-        });
-        Ok(Response::new(RedeemCouponResponse { outcomes: do_all(&self.redeem, commands).await? }))
+        let commands = request.into_inner().commands;
+        let outcomes = do_all(&self.redeem, commands, |command| command.context.as_ref()).await?;
+        Ok(Response::new(RedeemCouponResponse { outcomes }))
     }
 
     async fn reinstate_coupon(

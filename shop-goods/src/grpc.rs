@@ -9,7 +9,7 @@ use shop_common::{
     id::{GoodsId, OrderId},
     lookup::Lookup,
     page,
-    service::{COMMANDS_PER_CALL, deadline_of, do_all, undo_all},
+    service::{COMMANDS_PER_CALL, do_all, undo_all},
 };
 use shop_proto::goods::v1::{
     GetGoodsRequest, Goods, ListGoodsRequest, ListGoodsResponse, QuoteGoodsRequest, QuoteGoodsResponse,
@@ -63,20 +63,17 @@ impl StockService for Stock {
     async fn quote_goods(&self, request: Request<QuoteGoodsRequest>) -> Result<Response<QuoteGoodsResponse>, Status> {
         let goods_ids = request.into_inner().goods_ids;
         COMMANDS_PER_CALL.check(goods_ids.len())?;
-        let goods = store::quotes(self.db.read(), goods_ids).await.map_err(ShopError::from)?;
-        Ok(Response::new(QuoteGoodsResponse { goods }))
+        let rows = store::goods(self.db.read(), goods_ids).await.map_err(ShopError::from)?;
+        Ok(Response::new(QuoteGoodsResponse { goods: rows.into_iter().map(|(_, row)| Goods::from(row)).collect() }))
     }
 
     async fn reserve_stock(
         &self,
         request: Request<ReserveStockRequest>,
     ) -> Result<Response<ReserveStockResponse>, Status> {
-        let commands = request.into_inner().commands.into_iter();
-        let commands = commands.map(|command| {
-            let deadline = deadline_of(command.context.as_ref());
-            (command.into(), deadline)
-        });
-        Ok(Response::new(ReserveStockResponse { outcomes: do_all(&self.reserve, commands).await? }))
+        let commands = request.into_inner().commands;
+        let outcomes = do_all(&self.reserve, commands, |command| command.context.as_ref()).await?;
+        Ok(Response::new(ReserveStockResponse { outcomes }))
     }
 
     async fn release_stock(

@@ -2,7 +2,7 @@
 
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set, Value};
 use shop_common::{
-    db::{Reader, Result, Row, Tx},
+    db::{Result, Tx},
     due::{Debt, Due, Owing},
     due_table,
     hold::HoldTable,
@@ -11,8 +11,6 @@ use shop_common::{
     sql::{self, Update},
     time::Millis,
 };
-
-use shop_proto::goods::v1::Goods;
 
 use crate::{
     entity::{goods, number_log},
@@ -102,23 +100,6 @@ pub(crate) async fn save(tx: &Tx, stock: &Stock, now: Millis) -> Result<()> {
 pub(crate) async fn goods(db: &impl ConnectionTrait, goods_ids: Vec<i64>) -> Result<Vec<(i64, goods::Model)>> {
     let rows = goods::Entity::find().filter(goods::Column::GoodsId.is_in(sql::padded(goods_ids))).all(db).await?;
     Ok(rows.into_iter().map(|row| (row.goods_id, row)).collect())
-}
-
-/// Those of `goods_ids` that exist, for whoever prices orders by the hundred.
-pub(crate) async fn quotes(db: &Reader, goods_ids: Vec<i64>) -> Result<Vec<Goods>> {
-    let columns = "goods_id, goods_name, goods_desc, goods_price_fen, goods_number, add_ms";
-    let rows = sql::found(db, columns, "trade_goods", "goods_id", goods_ids).await?;
-    let quote = |row: &Row| {
-        Ok(Goods {
-            goods_id: row.get("goods_id")?,
-            goods_name: row.get("goods_name")?,
-            goods_desc: row.get("goods_desc")?,
-            price_fen: row.get("goods_price_fen")?,
-            stock_on_hand: row.get("goods_number")?,
-            added_ms: row.get("add_ms")?,
-        })
-    };
-    rows.iter().map(quote).collect()
 }
 
 /// Up to `limit` goods with an id above `after`, by id.

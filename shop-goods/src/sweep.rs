@@ -1,5 +1,5 @@
-//! Stock auto-unlock by work order (the course, text 001): a hold past its time asks the order service what became of its order.
-//! It needs no message and no sweeper of anybody else; that the order is closed elsewhere too changes nothing, since all
+//! Stock auto-unlock by work order (the course, text 001): a hold past its time asks the order service what became of its
+//! order. It needs no message and no sweeper of anybody else; that the order is closed elsewhere too changes nothing, since all
 //! meet on the hold.
 
 use std::fmt::Debug;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseBackend, EntityTrait, IntoActiveModel, NotSet, QueryFilter, QueryOrder,
-    QuerySelect, Statement, Value,
+    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, NotSet, QueryFilter, QueryOrder, QuerySelect,
+    Statement, Value,
 };
 use shop_common::{
     db::{Failure, Reader, Result, Row, Tx},
@@ -192,8 +192,7 @@ fn change(order_id: OrderId, was: &Order, now: &Order) -> Vec<Value> {
 
 /// The orders of these keys, locked.
 pub(crate) async fn by_requests(tx: &Tx, keys: Vec<Key>) -> Result<Vec<(Key, Stored)>> {
-    let lock = if tx.get_database_backend() == DatabaseBackend::MySql { " FOR UPDATE" } else { "" };
-    of_keys(tx, keys, &format!(" ORDER BY order_id{lock}")).await
+    of_keys(tx, keys, &sql::in_order_locked(tx, "order_id")).await
 }
 
 /// The orders of these keys.

@@ -9,7 +9,7 @@ use shop_common::{
     id::{OrderId, PayId, UserId},
     lookup::Lookup,
     money::Fen,
-    service::{COMMANDS_PER_CALL, deadline_of, do_all, undo_all},
+    service::{COMMANDS_PER_CALL, do_all, undo_all},
 };
 use shop_proto::user::v1::{
     AwardPointsCommand, AwardPointsRequest, AwardPointsResponse, DebitBalanceCommand, DebitBalanceRequest,
@@ -65,12 +65,9 @@ impl BalanceService for Balance {
         &self,
         request: Request<DebitBalanceRequest>,
     ) -> Result<Response<DebitBalanceResponse>, Status> {
-        let commands = request.into_inner().commands.into_iter();
-        let commands = commands.map(|command| {
-            let deadline = deadline_of(command.context.as_ref());
-            (command.into(), deadline)
-        });
-        Ok(Response::new(DebitBalanceResponse { outcomes: do_all(&self.debit, commands).await? }))
+        let commands = request.into_inner().commands;
+        let outcomes = do_all(&self.debit, commands, |command| command.context.as_ref()).await?;
+        Ok(Response::new(DebitBalanceResponse { outcomes }))
     }
 
     async fn refund_balance(
@@ -96,12 +93,9 @@ impl PointsService for Points {
         &self,
         request: Request<AwardPointsRequest>,
     ) -> Result<Response<AwardPointsResponse>, Status> {
-        let commands = request.into_inner().commands.into_iter();
-        let commands = commands.map(|command| {
-            let deadline = deadline_of(command.context.as_ref());
-            (command.into(), deadline)
-        });
-        Ok(Response::new(AwardPointsResponse { outcomes: do_all(&self.award, commands).await? }))
+        let commands = request.into_inner().commands;
+        let outcomes = do_all(&self.award, commands, |command| command.context.as_ref()).await?;
+        Ok(Response::new(AwardPointsResponse { outcomes }))
     }
 
     async fn reverse_points(

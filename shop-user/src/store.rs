@@ -12,7 +12,6 @@ use shop_common::{
     sql::{self, Update},
     time::Millis,
 };
-
 use shop_proto::user::v1::UserBalance;
 
 use crate::{

@@ -8,6 +8,7 @@ use axum::{
 use http::{HeaderValue, Method, StatusCode, header};
 use shop_common::{
     code::ShopCode,
+    shed,
     trace::{self, TraceParent},
 };
 use tokio::time::Instant;
@@ -42,9 +43,9 @@ pub(crate) async fn observe(request: Request, next: Next) -> Response {
 /// Lets a bounded number of requests work at once, each in a task of its own: axum drops a handler whose client hangs
 /// up, and a handler must not be left half done.
 pub(crate) async fn admit(State(app): State<App>, request: Request, next: Next) -> Response {
-    let Ok(place) = app.in_flight.clone().try_acquire_owned() else {
-        metrics::counter!("shop_shed_total", "at" => "web").increment(1);
-        return Problem::from(ShopCode::Busy).into_response();
+    let place = match shed::place(&app.in_flight, "web") {
+        Ok(place) => place,
+        Err(busy) => return Problem::from(busy).into_response(),
     };
     let work = trace::spawn(async move {
         let response = next.run(request).await;

@@ -76,11 +76,10 @@ impl Connection {
     pub(super) fn rows(&self, statement: &Statement) -> Result<Vec<Row>> {
         self.with(|connection| {
             let mut prepared = connection.prepare_cached(&statement.sql).map_err(sorted)?;
-            let columns = columns(&prepared);
-            let names: Arc<[String]> = columns.iter().map(|(name, _)| name.clone()).collect();
-            let kinds = columns.iter().map(|(_, kind)| *kind).enumerate();
+            let (names, kinds): (Vec<String>, Vec<Kind>) = columns(&prepared).into_iter().unzip();
+            let names: Arc<[String]> = names.into();
             each_row(&mut prepared, statement.values.as_ref(), |row| {
-                let cells = kinds.clone().map(|(index, kind)| cell(row, index, kind));
+                let cells = kinds.iter().enumerate().map(|(index, kind)| cell(row, index, *kind));
                 Ok(Row::of_sqlite(Arc::clone(&names), cells.collect::<Result<_>>()?))
             })
         })

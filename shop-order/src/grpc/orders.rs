@@ -9,6 +9,7 @@ use shop_common::{
     id::{OrderId, UserId},
     link::Deadline,
     page::Page,
+    shed,
     shutdown::Shutdown,
 };
 use shop_proto::order::v1::{
@@ -97,10 +98,7 @@ impl OrderService for Orders {
         request: Request<WatchOrderRequest>,
     ) -> Result<Response<Self::WatchOrderStream>, Status> {
         let request = request.into_inner();
-        let place = Arc::clone(&self.watches).try_acquire_owned().map_err(|_| {
-            metrics::counter!("shop_shed_total", "at" => "watch").increment(1);
-            ShopError::from(ShopCode::Busy)
-        })?;
+        let place = shed::place(&self.watches, "watch").map_err(ShopError::from)?;
         let first = self.owned(request.order_id, request.user_id).await?;
         let (changes, orders) = mpsc::channel(8);
         let (watching, shutdown) = (self.clone(), self.shutdown.clone());

@@ -1,4 +1,4 @@
-//! The shape of a request, checked before anything is read (traps 3, 4; their limits).
+//! The shape of a request, checked before anything is read (traps 3, 4), and its limits.
 
 use std::collections::BTreeSet;
 

@@ -15,7 +15,7 @@ use axum::{
 use futures::{Stream, StreamExt, future, stream};
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
-use shop_common::{code::ShopCode, shutdown::Shutdown};
+use shop_common::{shed, shutdown::Shutdown};
 use shop_proto::order::v1 as proto;
 use tokio::sync::OwnedSemaphorePermit;
 use tonic::Streaming;
@@ -56,10 +56,7 @@ pub(crate) async fn watch_order(
     if headers.get("last-event-id").is_some_and(|id| id == END) {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let place = app.event_streams.clone().try_acquire_owned().map_err(|_| {
-        metrics::counter!("shop_shed_total", "at" => "events").increment(1);
-        ShopCode::Busy
-    })?;
+    let place = shed::place(&app.event_streams, "events")?;
     let request = proto::WatchOrderRequest { order_id, user_id: user.get() };
     let orders = app.orders().watch_order(app.call(request)).await?.into_inner();
     let stopped = async move {

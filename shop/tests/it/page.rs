@@ -1,6 +1,7 @@
 //! Pages that name tests: whether what they name is there.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -26,6 +27,15 @@ pub(crate) fn tests(cell: &str) -> Vec<&str> {
         assert!(is_a_test(&root(), test), "nothing runs {test}");
     }
     tests
+}
+
+/// Each number up to `last` is told once, and without tests are those of `without` alone.
+pub(crate) fn each_once(told: &[(u32, usize)], last: u32, without: &[u32]) {
+    let tests: BTreeMap<u32, usize> = told.iter().copied().collect();
+    assert_eq!(tests.len(), told.len(), "twice: {told:?}");
+    assert!(tests.keys().copied().eq(1..=last), "{:?}", tests.keys());
+    let untested = tests.iter().filter(|(_, tests)| **tests == 0).map(|(number, _)| *number);
+    assert_eq!(untested.collect::<Vec<_>>(), without);
 }
 
 /// Whether `file.rs::name` is a function with the attribute of a test.
