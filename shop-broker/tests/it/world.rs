@@ -1,6 +1,7 @@
 //! What the contract suite needs of a bus and its surroundings, and a listener that remembers.
 
 use std::{
+    env,
     io::{self, Write},
     path::PathBuf,
     sync::{
@@ -23,7 +24,7 @@ use tempfile::TempDir;
 use tracing_subscriber::{EnvFilter, Layer, filter::LevelFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// How long a real broker may take for anything: the first redelivery alone is due after 10 s.
-const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A broker and what surrounds it.
 #[async_trait]
@@ -81,11 +82,10 @@ impl World for MemoryWorld {
     }
 }
 
-/// One broker for all tests that run at the same time.
+/// One broker for all tests that run at the same time: the embedded one, or whichever runs at `SHOP_TEST_NAME_SERVER`.
 pub(crate) struct SharedBroker {
     pub(crate) name_server: String,
-    broker: Option<Broker>,
-    _dir: TempDir,
+    embedded: Option<(Broker, TempDir)>,
 }
 
 impl SharedBroker {
@@ -95,17 +95,24 @@ impl SharedBroker {
         if let Some(broker) = current.upgrade() {
             return broker;
         }
-        let dir = TempDir::new().unwrap();
-        let broker = Broker::start(BrokerConfig::new(dir.path())).await.unwrap();
-        let shared = Arc::new(Self { name_server: broker.name_server(), broker: Some(broker), _dir: dir });
+        let shared = Arc::new(match env::var("SHOP_TEST_NAME_SERVER") {
+            Ok(name_server) => Self { name_server, embedded: None },
+            Err(_) => Self::start().await,
+        });
         *current = Arc::downgrade(&shared);
         shared
+    }
+
+    async fn start() -> Self {
+        let dir = TempDir::new().unwrap();
+        let broker = Broker::start(BrokerConfig::new(dir.path())).await.unwrap();
+        Self { name_server: broker.name_server(), embedded: Some((broker, dir)) }
     }
 }
 
 impl Drop for SharedBroker {
     fn drop(&mut self) {
-        let broker = self.broker.take().unwrap();
+        let Some((broker, _dir)) = self.embedded.take() else { return };
         let stop = move || tokio::runtime::Runtime::new().unwrap().block_on(broker.shutdown());
         std::thread::spawn(stop).join().unwrap();
     }
