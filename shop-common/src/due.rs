@@ -14,7 +14,7 @@ use tokio::{sync::watch, time::timeout};
 use crate::{
     db::{Cell, Db, Failure, Result, Row, Rows, Tx},
     shutdown::Shutdown,
-    sql::Update,
+    sql::{self, Update},
     time::{Clock, Millis},
 };
 
@@ -27,12 +27,12 @@ const NAMED: usize = 20;
 /// A table with `due_ms` and `attempts`.
 #[derive(Clone, Copy, Debug)]
 pub struct Due {
-    /// Finds due rows in due order; parameters: now, limit. Columns: at least the key, `due_ms`, `attempts`, and what
-    /// `owing` reads.
+    /// Finds due rows in due order; parameters: now, limit. Columns: at least the key, `attempts`, and what `owing`
+    /// reads.
     pub select: &'static str,
     /// Name of the key column.
     pub key: &'static str,
-    /// Moves `due_ms` on; values: `k`, `seen`, `later`.
+    /// Moves `due_ms` on; values: `k`, `later`.
     pub lease: Update,
     /// What a row that was found owes.
     pub owing: fn(&Row) -> Result<Owing>,
@@ -75,9 +75,9 @@ macro_rules! due_table {
             owing: $owing,
             lease: $crate::sql::Update {
                 table: $table,
-                values: &["k", "seen", "later"],
+                values: &["k", "later"],
                 set: "due_ms = v.later, attempts = t.attempts + 1",
-                guard: concat!("t.", $key, " = v.k AND t.due_ms = v.seen"),
+                guard: concat!("t.", $key, " = v.k"),
             },
         }
     };
@@ -112,7 +112,7 @@ impl Due {
     /// Claims up to `limit` rows that are due, in due order: their keys and how often they were claimed before.
     ///
     /// # Errors
-    /// [`Failure::Rollback`] when another sweeper was faster.
+    /// The database's.
     pub async fn claim<K>(&self, db: &Db, limit: u32, backoff: Backoff, now: Millis) -> Result<Vec<(K, i64)>>
     where
         K: Cell,
@@ -130,7 +130,7 @@ impl Due {
         K: Cell,
     {
         // Claiming writes; an idle sweeper must not, so it looks first.
-        if self.find(db.read(), 1, now).await?.is_empty() {
+        if self.find(db.read(), self.select, 1, now).await?.is_empty() {
             return Ok(Vec::new());
         }
         let rows = db.write_tx(async |tx| self.claim_within::<K>(tx, limit, backoff, now).await).await?;
@@ -149,21 +149,22 @@ impl Due {
     where
         K: Cell,
     {
-        let rows = self.find(tx, limit, now).await?;
+        // Locked until they are leased, so that no other instance takes them too: it takes others.
+        let select = [self.select, sql::skip_locked(tx)].concat();
+        let rows = self.find(tx, &select, limit, now).await?;
         let mut leases = Vec::with_capacity(rows.len());
         for row in &rows {
             let key: K = row.get(self.key)?;
-            let seen: i64 = row.get("due_ms")?;
             let later = now.after(backoff.delay(row.get("attempts")?)).get();
-            leases.push(vec![key.into(), seen.into(), later.into()]);
+            leases.push(vec![key.into(), later.into()]);
         }
         self.lease.run(tx, &leases).await?;
         Ok(rows)
     }
 
-    async fn find(&self, db: &impl Rows, limit: u32, now: Millis) -> Result<Vec<Row>> {
+    async fn find(&self, db: &impl Rows, select: &str, limit: u32, now: Millis) -> Result<Vec<Row>> {
         let values = [Value::from(now.get()), Value::from(i64::from(limit))];
-        db.rows(Statement::from_sql_and_values(db.get_database_backend(), self.select, values)).await
+        db.rows(Statement::from_sql_and_values(db.get_database_backend(), select, values)).await
     }
 
     /// Tells of rows that were claimed often in vain: all of them in the counter, and in the log whenever their claims

@@ -41,9 +41,17 @@ pub async fn locked(tx: &Tx, columns: &str, table: &str, key: &str, keys: Vec<i6
 
 /// The end of a `SELECT` whose rows come in the order of `key`, locked until `tx` ends.
 pub fn in_order_locked(tx: &Tx, key: &str) -> String {
-    // SQLite has one writer at a time, and no words for this.
-    let lock = if tx.get_database_backend() == DatabaseBackend::MySql { " FOR UPDATE" } else { "" };
-    format!(" ORDER BY {key}{lock}")
+    format!(" ORDER BY {key}{}", on_mysql(tx, " FOR UPDATE"))
+}
+
+/// The end of a `SELECT` that leaves out what others have locked, and locks the rest until `tx` ends.
+pub fn skip_locked(tx: &Tx) -> &'static str {
+    on_mysql(tx, " FOR UPDATE SKIP LOCKED")
+}
+
+/// SQLite has one writer at a time, and no words for locks.
+fn on_mysql(tx: &Tx, words: &'static str) -> &'static str {
+    if tx.get_database_backend() == DatabaseBackend::MySql { words } else { "" }
 }
 
 /// `columns` of those rows of `table` whose `key` is one of `keys`, in no order.

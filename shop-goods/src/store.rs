@@ -20,12 +20,11 @@ use crate::{
 const HOLDS: HoldTable = hold_table!("trade_goods_hold", "order_id", None, due);
 
 /// Holds past their time: only what is *held* is due.
-pub(crate) const DUE: Due =
-    due_table!("trade_goods_hold", "order_id", "order_id, due_ms, attempts, create_ms", |row| {
-        let order_id: i64 = row.get("order_id")?;
-        let since = Millis::new(row.get("create_ms")?);
-        Ok(Owing { row: format!("order {order_id}"), since, debts: vec![Debt::new("the fate of held stock", "order")] })
-    });
+pub(crate) const DUE: Due = due_table!("trade_goods_hold", "order_id", "order_id, attempts, create_ms", |row| {
+    let order_id: i64 = row.get("order_id")?;
+    let since = Millis::new(row.get("create_ms")?);
+    Ok(Owing { row: format!("order {order_id}"), since, debts: vec![Debt::new("the fate of held stock", "order")] })
+});
 
 const SHELVES: Update = Update {
     table: "trade_goods",

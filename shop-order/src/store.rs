@@ -26,7 +26,7 @@ use crate::{
 pub(crate) const DUE: Due = due_table!(
     "trade_order",
     "order_id",
-    "order_id, due_ms, attempts, order_status, owed, \
+    "order_id, attempts, order_status, owed, \
      COALESCE(cancel_ms, closing_ms, pay_ms, confirm_ms, add_ms) AS since_ms",
     owing
 );

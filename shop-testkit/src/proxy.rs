@@ -1,8 +1,10 @@
 //! A TCP proxy that spoils what goes through it: the network at fault, and a database whose COMMIT nobody hears about.
 //!
-//! It ends with the runtime. Whoever is called through it may move: a process that starts again listens elsewhere.
+//! It ends with the runtime. Whoever is called through it may move: a process that starts again listens elsewhere. Several that
+//! do the same are called in turn, connection by connection, as behind a balancer of TCP.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
@@ -71,17 +73,16 @@ pub struct Proxy {
 #[derive(Debug)]
 struct Shared {
     state: watch::Sender<State>,
+    connections: AtomicUsize,
     commits: AtomicUsize,
     spoiled: Mutex<Option<(usize, Commit)>>,
 }
 
 #[derive(Clone, Debug)]
 struct State {
-    /// Whoever is called; none while nobody is there.
-    target: Option<String>,
+    /// Where each of those is who do what is asked for.
+    targets: BTreeMap<&'static str, String>,
     fault: Option<Fault>,
-    /// Counts what was cut off once.
-    cuts: usize,
     holds_commits: bool,
 }
 
@@ -100,9 +101,13 @@ impl Proxy {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
-        let state = State { target: None, fault: None, cuts: 0, holds_commits: false };
-        let shared = Shared { state: watch::channel(state).0, commits: AtomicUsize::new(0), spoiled: Mutex::default() };
-        let shared = Arc::new(shared);
+        let state = State { targets: BTreeMap::new(), fault: None, holds_commits: false };
+        let shared = Arc::new(Shared {
+            state: watch::channel(state).0,
+            connections: AtomicUsize::new(0),
+            commits: AtomicUsize::new(0),
+            spoiled: Mutex::default(),
+        });
         tokio::spawn(accept(listener, Arc::clone(&shared)));
         Self { address, shared }
     }
@@ -114,7 +119,7 @@ impl Proxy {
     pub async fn before_mysql(url: &str) -> (Self, String) {
         let (server, schema) = url.strip_prefix("mysql://root@").and_then(|rest| rest.split_once('/')).expect("a URL");
         let proxy = Self::start().await;
-        proxy.lead_to(server);
+        proxy.lead_to("server", server);
         // Plain, or nothing of it could be read.
         let url = format!("mysql://root@{}/{schema}?ssl-mode=DISABLED", proxy.address);
         (proxy, url)
@@ -125,11 +130,10 @@ impl Proxy {
         self.address
     }
 
-    /// From now on whoever is called is at `address`; what still goes to the one before is cut.
-    pub fn lead_to(&self, address: &str) {
+    /// From now on `who` is at `address`; what still goes to where he was is cut.
+    pub fn lead_to(&self, who: &'static str, address: &str) {
         self.shared.state.send_modify(|state| {
-            state.target = Some(address.to_owned());
-            state.cuts += 1;
+            state.targets.insert(who, address.to_owned());
         });
     }
 
@@ -161,6 +165,19 @@ impl Proxy {
 }
 
 impl Shared {
+    /// Who is called next, where he is, and a connection to there; none if nobody is there.
+    async fn next(&self) -> Option<(&'static str, String, TcpStream)> {
+        let mut targets = Vec::from_iter(self.state.borrow().targets.clone());
+        let turn = self.connections.fetch_add(1, Ordering::SeqCst).checked_rem(targets.len())?;
+        targets.rotate_left(turn);
+        for (who, target) in targets {
+            if let Ok(called) = TcpStream::connect(&target).await {
+                return Some((who, target, called));
+            }
+        }
+        None
+    }
+
     /// What becomes of this COMMIT.
     fn commit(&self) -> Option<Commit> {
         let number = self.commits.fetch_add(1, Ordering::SeqCst) + 1;
@@ -191,20 +208,19 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     while let Ok((caller, _)) = listener.accept().await {
         let shared = Arc::clone(&shared);
         tokio::spawn(async move {
-            let State { target, cuts, .. } = shared.state.borrow().clone();
-            let Some(target) = target else { return };
-            let is_cut = shared.until(move |state| state.cuts != cuts || state.fault == Some(Fault::Cut));
+            let Some((who, target, called)) = shared.next().await else { return };
+            let is_cut =
+                shared.until(|state| state.targets.get(who) != Some(&target) || state.fault == Some(Fault::Cut));
             // Whichever ends first ends all: the connection is cut.
             tokio::select! {
                 () = is_cut => {}
-                _ = connect(caller, &target, &shared) => {}
+                _ = join(caller, called, &shared) => {}
             }
         });
     }
 }
 
-async fn connect(caller: TcpStream, target: &str, shared: &Shared) -> Result<()> {
-    let called = TcpStream::connect(target).await?;
+async fn join(caller: TcpStream, called: TcpStream, shared: &Shared) -> Result<()> {
     for side in [&caller, &called] {
         side.set_nodelay(true)?;
     }
@@ -284,7 +300,7 @@ mod tests {
     async fn through() -> (Proxy, Arc<AtomicUsize>, TcpStream) {
         let (address, heard) = echo().await;
         let proxy = Proxy::start().await;
-        proxy.lead_to(&address.to_string());
+        proxy.lead_to("echo", &address.to_string());
         let caller = TcpStream::connect(proxy.address()).await.unwrap();
         (proxy, heard, caller)
     }
@@ -302,7 +318,7 @@ mod tests {
 
     /// Fifty bytes to and fro on the straight way: whatever was not held has arrived long since.
     async fn others_are_served(proxy: &Proxy) {
-        let target = proxy.shared.state.borrow().target.clone().unwrap();
+        let target = proxy.shared.state.borrow().targets["echo"].clone();
         let mut straight = TcpStream::connect(target).await.unwrap();
         for _ in 0..50 {
             says(&mut straight, b"x").await.unwrap();
@@ -316,11 +332,28 @@ mod tests {
         proxy.spoil(Fault::Delay(Duration::from_millis(1)));
         assert_eq!(says(&mut caller, b"two").await.unwrap(), b"two");
         let (other, moved) = echo().await;
-        proxy.lead_to(&other.to_string());
+        proxy.lead_to("echo", &other.to_string());
         assert!(says(&mut caller, b"three").await.is_err(), "cut");
         let mut caller = TcpStream::connect(proxy.address()).await.unwrap();
         assert_eq!(says(&mut caller, b"four").await.unwrap(), b"four");
         assert_eq!((heard.load(Ordering::SeqCst), moved.load(Ordering::SeqCst)), (6, 4));
+    }
+
+    #[tokio::test]
+    async fn several_are_called_in_turn_and_who_is_away_is_left_out() {
+        let (proxy, heard, _caller) = through().await;
+        let (other, heard_other) = echo().await;
+        proxy.lead_to("other", &other.to_string());
+        let speak = async || {
+            for _ in 0..4 {
+                says(&mut TcpStream::connect(proxy.address()).await.unwrap(), b"x").await.unwrap();
+            }
+            [&heard, &heard_other].map(|heard| heard.load(Ordering::SeqCst))
+        };
+        assert_eq!(speak().await, [2, 2]);
+        let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        proxy.lead_to("echo", &nobody.to_string());
+        assert_eq!(speak().await, [2, 6]);
     }
 
     #[tokio::test]

@@ -25,7 +25,7 @@ use crate::{
 const DUE: Due = due_table!(
     "trade_mq_producer_temp",
     "id",
-    "id, group_name, msg_topic, msg_tag, msg_key, msg_body, traceparent, create_ms, deliver_at_ms, due_ms, attempts",
+    "id, group_name, msg_topic, msg_tag, msg_key, msg_body, traceparent, create_ms, deliver_at_ms, attempts",
     |row| {
         let id: String = row.get("id")?;
         let since = Millis::new(row.get("create_ms")?);

@@ -19,7 +19,8 @@ pub(crate) const FILE: SqlFile = SqlFile {
         attempts BIGINT       NOT NULL DEFAULT 0,
         CONSTRAINT uq_item_name UNIQUE (name),
         CHECK (quantity >= 0)
-    )",
+    );
+    CREATE INDEX ix_item_due ON item (due_ms);",
 };
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]

@@ -241,7 +241,7 @@ async fn a_peer_that_vanished_is_noticed_and_calls_come_back() {
         let points = Points::new();
         let served = serve(&points, "127.0.0.1:0").await;
         let proxy = Proxy::start().await;
-        proxy.lead_to(&served.address.to_string());
+        proxy.lead_to("served", &served.address.to_string());
         let mut client = remote(proxy.address());
         ask(&mut client, 1).await.unwrap();
         proxy.spoil(Fault::BlackHole(way));

@@ -26,7 +26,7 @@ use crate::{
 macro_rules! owed_where {
     ($which:literal) => {
         concat!(
-            "SELECT pay_id, due_ms, attempts, order_id, channel, owed, COALESCE(CASE WHEN refund_fen > 0 THEN \
+            "SELECT pay_id, attempts, order_id, channel, owed, COALESCE(CASE WHEN refund_fen > 0 THEN \
              (SELECT MAX(create_ms) FROM trade_refund WHERE trade_refund.pay_id = trade_pay.pay_id) END, \
              pay_ms, closed_ms, add_ms) AS since_ms FROM trade_pay WHERE due_ms <= ? AND ",
             $which,
@@ -39,14 +39,14 @@ macro_rules! owed_where {
 /// waits longer.
 const DUE: Due = Due {
     select: owed_where!("owed & 12 = 0 AND owed <> 32"),
-    ..due_table!("trade_pay", "pay_id", "pay_id, due_ms, attempts", owing)
+    ..due_table!("trade_pay", "pay_id", "pay_id, attempts", owing)
 };
 
 /// A trade to close or money to pay back, whatever else is owed with it.
 const AT_CHANNELS: Due = Due { select: owed_where!("owed & 12 <> 0"), ..DUE };
 
 const SILENT: Due = Due {
-    select: "SELECT pay_id, due_ms, attempts, order_id, channel, owed, add_ms AS since_ms \
+    select: "SELECT pay_id, attempts, order_id, channel, owed, add_ms AS since_ms \
              FROM trade_pay WHERE due_ms <= ? AND owed = 32 ORDER BY due_ms LIMIT ?",
     ..DUE
 };

@@ -62,18 +62,22 @@ async fn whatever_fails_at_once_nothing_is_lost_or_done_twice() {
     }
 }
 
-/// An odd seed runs on MariaDB, where there is one.
+/// An odd seed runs on MariaDB, where there is one, with two instances of each service.
 async fn round(seed: u64) {
     // Kept when something is wrong, with the schedule, the clients' log and those of the processes.
     let place = env::var_os("SHOP_CHAOS_DIR").map_or_else(env::temp_dir, PathBuf::from);
     let dir = tempfile::tempdir_in(place).unwrap().keep();
     let mariadb = if seed % 2 == 1 { Databases::mariadb(&dir).await } else { None };
     println!("SHOP_CHAOS_SEED={seed} on {} in {}", if mariadb.is_some() { "MariaDB" } else { "SQLite" }, dir.display());
+    let is_double = mariadb.is_some();
     let databases = mariadb.unwrap_or_else(|| Databases::sqlite(&dir));
     let schemas = databases.open().await;
     stock::fill(&schemas).await;
     let log = Log::create(&dir.join("clients.log"));
     let mut fleet = Fleet::start(databases, &KEYS).await;
+    if is_double {
+        fleet.start_seconds().await;
+    }
 
     let steps = schedule(seed, &fleet.menu(), ROUND);
     let shown = steps.iter().map(ToString::to_string).collect::<Vec<String>>().join("\n");
@@ -94,7 +98,7 @@ async fn round(seed: u64) {
     println!("{}", log.summary());
     log.is_worth_something(2);
     nothing_leaks(&mut fleet).await;
-    fleet.stop().await.assert_clean().await;
+    fleet.stop().await.assert_clean_as_they_are().await;
     no_panic(&dir);
     schemas.close().await;
     fs::remove_dir_all(&dir).unwrap();
@@ -180,8 +184,7 @@ async fn nothing_leaks(fleet: &mut Fleet) {
     let after = files(fleet);
     let roles: Vec<&str> = after.keys().copied().collect();
     for role in roles {
-        fleet.kill(role).await;
-        fleet.start_role(role).await;
+        fleet.restart(role).await;
     }
     let fresh = files(fleet);
     println!("files and sockets: {after:?}, fresh {fresh:?}");

@@ -1,9 +1,10 @@
 //! The shop as processes: six roles and a broker, each with files of its own. Whoever calls a role goes through a proxy,
-//! so that a role may start again on another port, and faults may lie between any two.
+//! so that a role may start again on another port, or run twice, and faults may lie between any two. Where
+//! `SHOP_TEST_NAME_SERVER` says so, the broker is the one there, and no process of the fleet.
 
 use std::{
     collections::BTreeMap,
-    fs,
+    env, fs,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -20,6 +21,8 @@ use crate::{
 
 /// The roles that keep rows.
 pub(crate) const SERVICES: [&str; 5] = ["goods", "coupon", "user", "order", "pay"];
+/// Each of them once more.
+pub(crate) const SECONDS: [&str; 5] = ["goods-2", "coupon-2", "user-2", "order-2", "pay-2"];
 /// The gateway.
 pub(crate) const WEB: &str = "web";
 /// NameServer and Broker.
@@ -37,7 +40,7 @@ pub(crate) struct Databases {
     proxied: BTreeMap<&'static str, (Proxy, String)>,
 }
 
-/// Six roles and a broker.
+/// Six roles and a broker, by the names of their processes: that of the role, and for its second instance one of [`SECONDS`].
 pub(crate) struct Fleet {
     databases: Databases,
     keys: Vec<String>,
@@ -46,8 +49,13 @@ pub(crate) struct Fleet {
     name_server: String,
     /// How each service is reached, by `ROLE public` and `ROLE internal`, and the gateway.
     doors: BTreeMap<String, Proxy>,
-    /// Where each service's own pages for operators are.
+    /// Where the pages for operators of each process of a service are.
     operations: BTreeMap<&'static str, String>,
+}
+
+/// The role of a process.
+fn role_of(name: &str) -> &str {
+    name.strip_suffix("-2").unwrap_or(name)
 }
 
 /// What clients call of `role`.
@@ -102,9 +110,19 @@ impl Databases {
 
     /// `shop audit` over all of them, once what is under way has finished.
     pub(crate) async fn assert_clean(&self) {
+        self.audit(&["--wait", "180"]).await;
+    }
+
+    /// `shop audit` over all of them while nothing runs: a message that was in hand at the end waits for a new start.
+    pub(crate) async fn assert_clean_as_they_are(&self) {
+        self.audit(&[]).await;
+    }
+
+    async fn audit(&self, options: &[&str]) {
         let keys: Vec<String> = self.keys().into_iter().map(|(key, value)| format!("{key}={value}")).collect();
         let keys = keys.iter().flat_map(|key| ["--set", key]);
-        let audit = run(&self.dir, &keys.chain(["audit", "--wait", "180"]).collect::<Vec<&str>>()).await;
+        let args: Vec<&str> = keys.chain(["audit"]).chain(options.iter().copied()).collect();
+        let audit = run(&self.dir, &args).await;
         assert_eq!(audit.status.code(), Some(0), "{}{}", stdout(&audit), stderr(&audit));
     }
 
@@ -117,11 +135,13 @@ impl Databases {
 impl Fleet {
     /// Starts all of it, with these keys set everywhere.
     pub(crate) async fn start(databases: Databases, keys: &[&str]) -> Self {
+        let elsewhere = env::var("SHOP_TEST_NAME_SERVER").ok();
+        let starts_broker = elsewhere.is_none();
         let mut fleet = Self {
             databases,
             keys: keys.iter().map(|key| (*key).to_owned()).collect(),
             running: BTreeMap::new(),
-            name_server: "127.0.0.1:0".to_owned(),
+            name_server: elsewhere.unwrap_or_else(|| "127.0.0.1:0".to_owned()),
             doors: BTreeMap::new(),
             operations: BTreeMap::new(),
         };
@@ -130,43 +150,53 @@ impl Fleet {
             fleet.doors.insert(internal(role), Proxy::start().await);
         }
         fleet.doors.insert(public(WEB), Proxy::start().await);
-        fleet.start_role(BROKER).await;
+        if starts_broker {
+            fleet.start_role(BROKER).await;
+        }
         for role in SERVICES.iter().chain(&[WEB]) {
             fleet.start_role(role).await;
         }
         fleet
     }
 
-    /// Starts a role, for the first time or again.
-    pub(crate) async fn start_role(&mut self, role: &'static str) {
-        let data_dir = self.databases.dir.join(role);
+    /// Starts a second instance of each service; their rows are in MariaDB.
+    pub(crate) async fn start_seconds(&mut self) {
+        for name in SECONDS {
+            self.start_role(name).await;
+        }
+    }
+
+    /// Starts a process, for the first time or again.
+    pub(crate) async fn start_role(&mut self, name: &'static str) {
+        let data_dir = self.databases.dir.join(name);
         fs::create_dir_all(&data_dir).unwrap();
-        let keys = self.keys_of(role);
+        let (role, keys) = (role_of(name), self.keys_of(name));
         let args: Vec<&str> = keys.iter().flat_map(|key| ["--set", key]).chain([role]).collect();
         // What it needs may be away: then it ends, and whoever looks after it starts it again.
         let end = Instant::now() + PATIENCE;
         let (running, line) = loop {
-            if let Some(started) = Running::start(&data_dir, &args, &self.log(role)).await {
+            if let Some(started) = Running::start(&data_dir, &args, &self.log(name)).await {
                 break started;
             }
-            assert!(Instant::now() < end, "{role} does not start: {}", fs::read_to_string(self.log(role)).unwrap());
+            assert!(Instant::now() < end, "{name} does not start: {}", fs::read_to_string(self.log(name)).unwrap());
             sleep(Duration::from_millis(100)).await;
         };
         let said: Vec<&str> = line.split(' ').collect();
         match said.as_slice() {
             ["Broker", "up:", "name", "server", address] => (*address).clone_into(&mut self.name_server),
-            ["Web", "up:", "REST", address] => self.door(&public(role)).lead_to(address),
+            ["Web", "up:", "REST", address] => self.door(&public(role)).lead_to(name, address),
             [_, "up:", "public", "gRPC", clients, "|", "internal", "gRPC", services, "|", "operations", operators] => {
-                self.door(&public(role)).lead_to(clients);
-                self.door(&internal(role)).lead_to(services);
-                self.operations.insert(role, (*operators).to_owned());
+                self.door(&public(role)).lead_to(name, clients);
+                self.door(&internal(role)).lead_to(name, services);
+                self.operations.insert(name, (*operators).to_owned());
             }
             _ => panic!("{line}"),
         }
-        self.running.insert(role, running);
+        self.running.insert(name, running);
     }
 
-    fn keys_of(&self, role: &str) -> Vec<String> {
+    fn keys_of(&self, name: &'static str) -> Vec<String> {
+        let role = role_of(name);
         let mut keys = vec!["grpc.listen=127.0.0.1:0".to_owned(), "web.listen=127.0.0.1:0".to_owned()];
         if role == BROKER {
             let (_, port) = self.name_server.split_once(':').unwrap();
@@ -174,22 +204,23 @@ impl Fleet {
         } else {
             keys.push(format!("mq.name_server={}", self.name_server));
         }
-        for (worker, service) in SERVICES.iter().enumerate() {
+        if let Some(worker) = SERVICES.iter().chain(&SECONDS).position(|process| *process == name) {
+            keys.push(format!("id.worker={worker}"));
+            keys.push(format!("instance={name}"));
+            keys.push("ops.listen=127.0.0.1:0".to_owned());
+            keys.push(format!("{role}.database.url={}", self.databases.url_of(role)));
+        }
+        for service in SERVICES {
             keys.push(format!("internal.{service}=http://{}", self.door(&internal(service)).address()));
             keys.push(format!("{service}.internal_listen=127.0.0.1:0"));
-            if *service == role {
-                keys.push(format!("id.worker={worker}"));
-                keys.push("ops.listen=127.0.0.1:0".to_owned());
-                keys.push(format!("{service}.database.url={}", self.databases.url_of(service)));
-            }
         }
         keys.extend(self.keys.iter().cloned());
         keys
     }
 
-    /// A page for operators of a service.
-    pub(crate) fn operations(&self, service: &str, path: &str) -> String {
-        format!("http://{}{path}", self.operations[service])
+    /// A page for operators of a process of a service.
+    pub(crate) fn operations(&self, name: &str, path: &str) -> String {
+        format!("http://{}{path}", self.operations[name])
     }
 
     /// How something is reached; see [`public`] and [`internal`].
@@ -213,24 +244,34 @@ impl Fleet {
         format!("http://{}{path}", self.door(&public(WEB)).address())
     }
 
-    /// What a role logs, over all its lives.
-    pub(crate) fn log(&self, role: &str) -> PathBuf {
-        self.databases.dir.join(format!("{role}.log"))
+    /// What a process logs, over all its lives.
+    pub(crate) fn log(&self, name: &str) -> PathBuf {
+        self.databases.dir.join(format!("{name}.log"))
+    }
+
+    /// `kill -9`, and a new start, of what runs.
+    pub(crate) async fn restart(&mut self, name: &'static str) {
+        if self.running.contains_key(name) {
+            self.kill(name).await;
+            self.start_role(name).await;
+        }
     }
 
     /// `kill -9`.
-    pub(crate) async fn kill(&mut self, role: &str) {
-        self.running.remove(role).expect("it runs").kill().await;
+    pub(crate) async fn kill(&mut self, name: &str) {
+        self.running.remove(name).expect("it runs").kill().await;
     }
 
     /// SIGTERM, one after the other, the gateway first and the broker last; each must end well.
     pub(crate) async fn stop(mut self) -> Databases {
         for role in [WEB, "order", "pay", "goods", "coupon", "user", BROKER] {
-            let running = self.running.remove(role).expect("it runs");
-            running.signal("TERM").await;
-            let (status, _) = running.ended().await;
-            assert_eq!(status.code(), Some(0), "{role}: {}", fs::read_to_string(self.log(role)).unwrap());
+            for (name, running) in self.running.extract_if(.., |name, _| role_of(name) == role).collect::<Vec<_>>() {
+                running.signal("TERM").await;
+                let (status, _) = running.ended().await;
+                assert_eq!(status.code(), Some(0), "{name}: {}", fs::read_to_string(self.log(name)).unwrap());
+            }
         }
+        assert!(self.running.is_empty());
         self.databases
     }
 
@@ -239,9 +280,9 @@ impl Fleet {
         self.running.iter().map(|(role, running)| (*role, running.pid()))
     }
 
-    /// Sends a role a signal by name.
-    pub(crate) async fn signal(&self, role: &str, name: &str) {
-        self.running[role].signal(name).await;
+    /// Sends a process a signal by its name.
+    pub(crate) async fn signal(&self, name: &str, signal: &str) {
+        self.running[name].signal(signal).await;
     }
 
     /// What can go wrong with it.

@@ -24,7 +24,7 @@ use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus,
 
 use crate::{
     clients::load::notification,
-    fleet::{BROKER, Databases, Fleet, SERVICES, WEB, internal},
+    fleet::{BROKER, Databases, Fleet, SECONDS, SERVICES, WEB, internal},
 };
 
 const USER: i64 = 345_963_634_385_633_280;
@@ -117,18 +117,15 @@ async fn six_processes_serve_orders_from_end_to_end() {
     assert_eq!(client.notify(&fleet, &payment).await, "success", "told twice");
     for service in ["order", "user"] {
         // A sweeper may have been faster than its message.
-        eventually(&format!("{service} counts what it has handled"), PATIENCE, async || {
-            let page = reqwest::get(fleet.operations(service, "/metrics")).await.unwrap().text().await.unwrap();
-            page.contains("shop_messages_handled_total")
-        })
-        .await;
+        let handled = async || has_handled_messages(&fleet, service).await;
+        eventually(&format!("{service} counts what it has handled"), PATIENCE, handled).await;
     }
 
-    a_paid_order_goes_back(&fleet, &mut client).await;
+    a_paid_order_goes_back(&fleet, &mut client, "given-back").await;
     a_killed_role_comes_back(&mut fleet, &mut client).await;
 
     fleet.databases().assert_clean().await;
-    fleet.stop().await.assert_clean().await;
+    fleet.stop().await.assert_clean_as_they_are().await;
     let sold = "SELECT 1000 - goods_number AS n FROM trade_goods";
     assert_eq!(number(&schemas.goods, sold).await, 2, "two of three orders stand");
     assert_eq!(number(&schemas.user, "SELECT user_money_fen AS n FROM trade_user").await, 80_000);
@@ -163,6 +160,53 @@ async fn a_role_that_does_not_answer_holds_up_nobody_else() {
     fleet.stop().await;
 }
 
+/// Two instances of each service behind one address, over one schema: what both are asked at once is one order, each hears of
+/// orders that were paid or cancelled, and one that dies holds up nobody.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_instances_of_each_service_share_its_work() {
+    let dir = tempdir().unwrap();
+    let Some(databases) = Databases::mariadb(dir.path()).await else { return };
+    let schemas = databases.open().await;
+    seed(&schemas).await.unwrap();
+    let mut fleet = Fleet::start(databases, &KEYS).await;
+    fleet.start_seconds().await;
+    let (mut client, mut other) = (Client::of(&fleet), Client::of(&fleet));
+
+    let (order, same) = tokio::join!(client.confirm("asked-of-both", None), other.confirm("asked-of-both", None));
+    assert_eq!(order.order_id, same.order_id);
+    let mut round = 0;
+    eventually("each has handled messages", PATIENCE, async || {
+        round += 1;
+        a_paid_order_goes_back(&fleet, &mut client, &format!("round-{round}")).await;
+        let handled = SERVICES.iter().chain(&SECONDS).map(|name| has_handled_messages(&fleet, name));
+        futures::future::join_all(handled).await.into_iter().all(|handled| handled)
+    })
+    .await;
+
+    let payment = client.create_payment(&order).await;
+    for name in SECONDS {
+        fleet.kill(name).await;
+    }
+    // Whoever was connected to one that died may be told so once.
+    let is_believed = async || client.notify(&fleet, &payment).await == "success";
+    eventually("the notification is believed", PATIENCE, is_believed).await;
+    client.order_until("it is paid", &order, |order| order.pay_status() == PayStatus::Paid).await;
+    client.points_until(100 + 900).await;
+    let is_confirmed = async || client.try_confirm("without-the-others", None).await.is_ok();
+    eventually("another order is confirmed", PATIENCE, is_confirmed).await;
+
+    fleet.start_seconds().await;
+    fleet.databases().assert_clean().await;
+    fleet.stop().await.assert_clean_as_they_are().await;
+    assert_eq!(number(&schemas.goods, "SELECT 1000 - goods_number AS n FROM trade_goods").await, 2);
+    schemas.close().await;
+}
+
+async fn has_handled_messages(fleet: &Fleet, name: &str) -> bool {
+    let page = reqwest::get(fleet.operations(name, "/metrics")).await.unwrap().text().await.unwrap();
+    page.contains("shop_messages_handled_total")
+}
+
 async fn each_says_that_it_serves(fleet: &Fleet) {
     for role in SERVICES {
         let service = format!("shop.{role}.v1.{}Service", [&role[..1].to_uppercase(), &role[1..]].concat());
@@ -182,17 +226,18 @@ async fn each_says_that_it_serves(fleet: &Fleet) {
 }
 
 /// Paid on the buyer's page, which the gateway shows of the sandbox in another process; then cancelled.
-async fn a_paid_order_goes_back(fleet: &Fleet, client: &mut Client) {
-    let order = client.confirm("given-back", None).await;
+async fn a_paid_order_goes_back(fleet: &Fleet, client: &mut Client, key: &str) {
+    let before = client.points().await;
+    let order = client.confirm(key, None).await;
     let payment = client.create_payment(&order).await;
     let page = client.http.post(fleet.page(&payment.pay_url)).send().await.unwrap();
     assert_eq!(page.status(), 200);
     client.order_until("it is paid", &order, |order| order.pay_status() == PayStatus::Paid).await;
-    client.points_until(980 + 900).await;
+    client.points_until(before + 900).await;
     let request = CancelOrderRequest { order_id: order.order_id, user_id: USER, reason: "changed my mind".to_owned() };
     let cancelled = client.orders.cancel_order(request).await.unwrap().into_inner();
     assert_eq!(cancelled.status(), OrderStatus::Refunded);
-    client.points_until(980).await;
+    client.points_until(before).await;
 }
 
 /// The user role dies before it hears that an order was paid: the order is served all the same, and so are its points
@@ -207,8 +252,7 @@ async fn a_killed_role_comes_back(fleet: &mut Fleet, client: &mut Client) {
     client.points_until(980 + 900).await;
 
     for role in ["order", "pay", WEB, BROKER] {
-        fleet.kill(role).await;
-        fleet.start_role(role).await;
+        fleet.restart(role).await;
     }
     let request = GetPaymentRequest { pay_id: payment.pay_id, user_id: USER };
     let payment = client.payments.get_payment(request).await.unwrap().into_inner();

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set, Value};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set, Value,
+    sea_query::{LockBehavior, LockType},
+};
 use shop_common::{
     db::{Db, Failure, Result, Tx},
     id::{PayId, RefundId},
@@ -40,9 +43,9 @@ const REFUND: Update = Update {
 /// The schedule stands in the caller, so the lease is ours and not `shop_common::due`'s.
 const LEASE: Update = Update {
     table: "sandbox_trade",
-    values: &["k", "seen", "later"],
+    values: &["k", "later"],
     set: "due_ms = v.later, attempts = t.attempts + 1",
-    guard: "t.pay_id = v.k AND t.due_ms = v.seen",
+    guard: "t.pay_id = v.k",
 };
 
 const ACKNOWLEDGE: Update =
@@ -219,13 +222,14 @@ pub(super) async fn claim_notices(db: &Db, gaps: &[Duration], limit: u64, now: M
         return Ok(Vec::new());
     }
     db.write_tx(async |tx| {
-        let rows = due().order_by_asc(trade::Column::DueMs).limit(limit).all(tx).await?;
+        let free = due().lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+        let rows = free.order_by_asc(trade::Column::DueMs).limit(limit).all(tx).await?;
         let leases: Vec<Vec<Value>> = rows
             .iter()
             .map(|row| {
                 let gap = usize::try_from(row.attempts).ok().and_then(|attempts| gaps.get(attempts));
                 let later = gap.map(|gap| now.after(*gap).get());
-                vec![row.pay_id.into(), row.due_ms.into(), later.into()]
+                vec![row.pay_id.into(), later.into()]
             })
             .collect();
         LEASE.run(tx, &leases).await?;

@@ -48,6 +48,8 @@ pub(crate) struct Entrance {
 
 /// Longest wait for one answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// Pause after an order that was not answered.
+const PAUSE: Duration = Duration::from_millis(100);
 /// Longest wait for a definite answer, once the shop stays up; some seconds are enough on a machine that has time.
 const PATIENCE: Duration = Duration::from_secs(240);
 
@@ -107,7 +109,9 @@ impl Client {
         while !is_over.load(Ordering::SeqCst) {
             let open: Vec<String> = self.open(user_id);
             if let Some(request_id) = open.choose(&mut random).filter(|_| random.random_ratio(1, 5)) {
-                self.confirm(request_id).await;
+                if self.confirm(request_id).await.is_none() {
+                    sleep(PAUSE).await;
+                }
                 continue;
             }
             number += 1;
@@ -118,7 +122,10 @@ impl Client {
             // The sandbox gives back only what was paid at the sandbox.
             let is_cancelled = way != Some(Way::Notice) && random.random_ratio(1, 4);
             self.log.ask(&request, way, is_cancelled);
-            let Some(order) = self.confirm(&request_id).await else { continue };
+            let Some(order) = self.confirm(&request_id).await else {
+                sleep(PAUSE).await;
+                continue;
+            };
             if way.is_some() {
                 self.pay(&order).await;
             }
@@ -244,7 +251,7 @@ pub(crate) async fn settle(shop: &Entrance, log: &Log, schemas: &Schemas) {
             while client.log.of(request_id).definite().is_none() {
                 assert!(Instant::now() < end, "no definite answer: {:?}", client.log.of(request_id));
                 client.confirm(request_id).await;
-                sleep(Duration::from_millis(100)).await;
+                sleep(PAUSE).await;
             }
             let asked = client.log.of(request_id);
             let Some(order) = asked.order() else { return };
