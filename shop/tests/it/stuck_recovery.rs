@@ -98,7 +98,8 @@ async fn a_process_that_dies_of_the_same_order_finds_it_later_and_later() {
         let sweeping = world.process().run(async move { orders.run_once(now).await });
         world.faults.held(RELEASE).await;
         world.kill().await;
-        assert!(sweeping.await.is_err(), "it died on the way");
+        // A task that dies with the others may first be told that its call did.
+        drop(sweeping.await);
         let (after, away) = swept(&world, order_id).await;
         assert_eq!(after, before + attempts + 1);
         assert!(pause(attempts).contains(&away), "after {after}: {away}");
