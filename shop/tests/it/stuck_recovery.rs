@@ -100,6 +100,7 @@ async fn a_process_that_dies_of_the_same_order_finds_it_later_and_later() {
         world.kill().await;
         // A task that dies with the others may first be told that its call did.
         drop(sweeping.await);
+        assert_eq!(world.stock(GOODS).await, STOCK - 1, "it died before it gave anything back");
         let (after, away) = swept(&world, order_id).await;
         assert_eq!(after, before + attempts + 1);
         assert!(pause(attempts).contains(&away), "after {after}: {away}");

@@ -48,7 +48,7 @@ pub(crate) struct Entrance {
 
 /// Longest wait for one answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Pause after an order that was not answered.
+/// Pause after an order that was not confirmed.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Longest wait for a definite answer, once the shop stays up; some seconds are enough on a machine that has time.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -109,9 +109,7 @@ impl Client {
         while !is_over.load(Ordering::SeqCst) {
             let open: Vec<String> = self.open(user_id);
             if let Some(request_id) = open.choose(&mut random).filter(|_| random.random_ratio(1, 5)) {
-                if self.confirm(request_id).await.is_none() {
-                    sleep(PAUSE).await;
-                }
+                self.confirm(request_id).await;
                 continue;
             }
             number += 1;
@@ -122,10 +120,7 @@ impl Client {
             // The sandbox gives back only what was paid at the sandbox.
             let is_cancelled = way != Some(Way::Notice) && random.random_ratio(1, 4);
             self.log.ask(&request, way, is_cancelled);
-            let Some(order) = self.confirm(&request_id).await else {
-                sleep(PAUSE).await;
-                continue;
-            };
+            let Some(order) = self.confirm(&request_id).await else { continue };
             if way.is_some() {
                 self.pay(&order).await;
             }
@@ -170,14 +165,18 @@ impl Client {
         open.map(|asked| asked.request.request_id).collect()
     }
 
-    /// Sends a request that stands in the log.
+    /// Sends a request that stands in the log; who gets no order pauses before he asks anything more.
     async fn confirm(&mut self, request_id: &str) -> Option<Order> {
         let mut request = Request::new(self.log.of(request_id).request);
         request.set_timeout(TIMEOUT);
         let answer = self.orders.confirm_order(request).await.map(|answer| answer.into_inner().order.unwrap());
         let answer = Answer::of(answer);
         self.log.answered(request_id, answer.clone());
-        if let Answer::Done(order) = answer { Some(order) } else { None }
+        if let Answer::Done(order) = answer {
+            return Some(order);
+        }
+        sleep(PAUSE).await;
+        None
     }
 
     /// Creates the payment and pays it; true once that is acknowledged.
@@ -251,7 +250,6 @@ pub(crate) async fn settle(shop: &Entrance, log: &Log, schemas: &Schemas) {
             while client.log.of(request_id).definite().is_none() {
                 assert!(Instant::now() < end, "no definite answer: {:?}", client.log.of(request_id));
                 client.confirm(request_id).await;
-                sleep(PAUSE).await;
             }
             let asked = client.log.of(request_id);
             let Some(order) = asked.order() else { return };
